@@ -1,0 +1,48 @@
+package flow
+
+import (
+	"errors"
+	"fmt"
+)
+
+// What a Ledger says about a part.
+var (
+	ErrTaken = errors.New("another worker has the part")
+	ErrDone  = errors.New("the part is done")
+	ErrLost  = errors.New("another worker has taken the part over")
+)
+
+type permanent struct{ err error }
+
+func (p permanent) Error() string { return p.err.Error() }
+func (p permanent) Unwrap() error { return p.err }
+
+// Permanent marks an error that trying again cannot mend. Permanent(nil) is nil.
+func Permanent(err error) error {
+	if err == nil {
+		return nil
+	}
+	return permanent{err}
+}
+
+// IsPermanent reports whether err is marked by Permanent.
+func IsPermanent(err error) bool {
+	var p permanent
+	return errors.As(err, &p)
+}
+
+// Failures says which records of a Write failed, by index in its slice; all others are safe.
+type Failures []Failure
+
+// A Failure is one record's.
+type Failure struct {
+	Index int
+	Err   error // Permanent: a dead letter; else tried again
+}
+
+func (f Failures) Error() string {
+	if len(f) == 0 {
+		return "no failures"
+	}
+	return fmt.Sprintf("%d records failed, the first: %v", len(f), f[0].Err)
+}
