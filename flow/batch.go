@@ -1,5 +1,7 @@
 package flow
 
+import "slices"
+
 // A Batch is the unit of work, of acknowledgement and of memory. A reader appends to Records; the bytes of
 // the records live in the batch's arena.
 type Batch struct {
@@ -10,7 +12,7 @@ type Batch struct {
 	MaxBytes   int
 
 	blocks [][]byte // arena; the last one is being filled
-	free   []byte   // one block kept from before Reset
+	free   [][]byte // blocks kept from before Reset
 	bytes  int
 }
 
@@ -26,14 +28,20 @@ func (b *Batch) Alloc(n int) []byte {
 			return block[len(block) : len(block)+n : len(block)+n]
 		}
 	}
-	block := b.free
-	b.free = nil
-	if cap(block) < n {
-		block = make([]byte, 0, max(n, arenaBlock))
-	}
-	block = block[:n]
+	block := b.block(n)[:n]
 	b.blocks = append(b.blocks, block)
 	return block[:n:n]
+}
+
+// block gives an empty block of at least n bytes.
+func (b *Batch) block(n int) []byte {
+	for i := len(b.free) - 1; i >= 0; i-- {
+		if block := b.free[i]; cap(block) >= n {
+			b.free = slices.Delete(b.free, i, i+1)
+			return block
+		}
+	}
+	return make([]byte, 0, max(n, arenaBlock))
 }
 
 // Copy returns a copy of p in the batch's arena.
@@ -51,14 +59,19 @@ func (b *Batch) Full() bool {
 	return b.MaxRecords > 0 && len(b.Records) >= b.MaxRecords || b.MaxBytes > 0 && b.bytes >= b.MaxBytes
 }
 
-// keepBlock is the largest block that Reset keeps, so that one giant record does not pin its memory.
-const keepBlock = 8 << 20
+// keepBytes is how much of its arena a batch keeps over Reset, so that one giant record does not pin its memory.
+const keepBytes = 8 << 20
 
 // Reset empties b for reuse. Records and their bytes are no longer valid.
 func (b *Batch) Reset() {
+	kept := 0
+	for _, block := range b.free {
+		kept += cap(block)
+	}
 	for _, block := range b.blocks {
-		if cap(block) <= keepBlock && cap(block) > cap(b.free) {
-			b.free = block[:0]
+		if kept+cap(block) <= keepBytes {
+			kept += cap(block)
+			b.free = append(b.free, block[:0])
 		}
 	}
 	clear(b.blocks)

@@ -63,6 +63,13 @@ func (d *Digest) Merge(o Digest) {
 	d.Hi, _ = bits.Add64(d.Hi, o.Hi, carry)
 }
 
+// remove takes o out of d again.
+func (d *Digest) remove(o Digest) {
+	var borrow uint64
+	d.Lo, borrow = bits.Sub64(d.Lo, o.Lo, 0)
+	d.Hi, _ = bits.Sub64(d.Hi, o.Hi, borrow)
+}
+
 func (d Digest) String() string { return fmt.Sprintf("%016x%016x", d.Hi, d.Lo) }
 
 // MarshalText writes 32 hexadecimal digits.

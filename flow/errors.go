@@ -31,6 +31,11 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+// final reports that trying again is of no use: the error is permanent, or an answer of the ledger's.
+func final(err error) bool {
+	return IsPermanent(err) || errors.Is(err, ErrTaken) || errors.Is(err, ErrDone) || errors.Is(err, ErrLost)
+}
+
 // Failures says which records of a Write failed, by index in its slice; all others are safe.
 type Failures []Failure
 

@@ -34,11 +34,15 @@ type Position []byte
 
 // A Reader reads one part. Its methods are called by one goroutine at a time.
 type Reader interface {
-	// Read fills b (until b.Full) and sets b.Next. It returns io.EOF once all is read; a batch that comes
-	// together with io.EOF is delivered. An error is tried again from the last saved position, unless it
-	// is Permanent: then the part is booked as failed and the rest of the flow goes on.
+	// Read fills b (until b.Full) and sets b.Next. It returns io.EOF itself (not wrapped) once all is read; a
+	// batch that comes together with io.EOF is delivered, and needs no Next. On any other error the batch is
+	// thrown away and reading is tried again from the last Next, with a new reader, unless the error is
+	// Permanent: then the part is booked as failed and the rest of the flow goes on. A reader that has to
+	// wait for records returns without any after a second or so.
 	Read(ctx context.Context, b *Batch) error
-	// Ack says that everything before next is safe in the sink, and saved.
+	// Ack says that everything before next is safe in the sink, and saved. It may come after io.EOF, and for
+	// positions that an earlier reader of the part gave; a reader at its end should keep no more than it
+	// needs for it, as it may wait for a commit.
 	Ack(ctx context.Context, next Position) error
 	Close() error
 }
@@ -54,7 +58,9 @@ type Record struct {
 }
 
 // A Stage changes batches: records may be altered, removed or added. Process is called concurrently for
-// different batches unless the stage is a Forker.
+// different batches unless the stage is a Forker. When it returns Failures (indices into b.Records as it left
+// them), those records become dead letters, whatever their errors, and the rest of the batch goes on. Any
+// other error stops the flow.
 type Stage interface {
 	Process(ctx context.Context, b *Batch) error
 }
@@ -77,7 +83,7 @@ type Flusher interface {
 type Sink interface {
 	// Write returns nil when all of recs are safe (for a Committer: taken), Failures for some of them, or an
 	// error for all. Permanent failures become dead letters, others are tried again. A Permanent error for
-	// all stops the flow. Called concurrently, except on a branch.
+	// all stops the flow. Called concurrently, except on a branch and on a Committer. It must not alter recs.
 	Write(ctx context.Context, recs []Record) error
 	Close(ctx context.Context) error
 }
@@ -89,7 +95,7 @@ type Brancher interface {
 }
 
 // A Committer is a sink (or branch) whose records become visible in one step with the checkpoints. What was
-// written and not committed when the process dies is as if it had never been written.
+// written and not committed when the process dies, or Close is called, is as if it had never been written.
 type Committer interface {
 	Sink
 	// Commit makes all written so far visible together with cs, which cover exactly those records.
@@ -99,8 +105,9 @@ type Committer interface {
 	Due() bool
 }
 
-// DeadLetters keeps records that cannot be delivered, with the reason of each. A branch that implements it
-// is given its own dead letters, and makes them durable by its Commit.
+// DeadLetters keeps records that cannot be delivered, with the reason of each. A sink or branch that
+// implements it is given its own dead letters; a Committer makes them durable by its Commit. An error is
+// tried again unless it is Permanent; the flow stops with it.
 type DeadLetters interface {
 	Bury(ctx context.Context, recs []Record, why []error) error
 }
@@ -110,8 +117,15 @@ type Ledger interface {
 	// Claim gives the last checkpoint of p (zero if there is none) and the right to go on with it. ErrTaken:
 	// another worker has it. ErrDone: nothing is left to do; the checkpoint is returned with it.
 	Claim(ctx context.Context, p Part) (Checkpoint, error)
-	// Save makes cs durable in one step and renews the claims. ErrLost: another has taken over; stop at once.
+	// Save makes cs durable in one step and renews the claims; a checkpoint that is Done ends its claim. It
+	// is called at intervals also when nothing has changed. ErrLost: another has taken over; stop at once.
 	Save(ctx context.Context, cs ...Checkpoint) error
+}
+
+// A Releaser is a ledger that takes claims back: the engine gives up the parts that it leaves unfinished, so
+// that others need not wait until its claims expire.
+type Releaser interface {
+	Release(ctx context.Context, part string) error
 }
 
 // A Checkpoint says how far a part has got, and its books from its beginning.

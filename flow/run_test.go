@@ -1,0 +1,35 @@
+package flow_test
+
+import (
+	"testing"
+
+	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/flowtest"
+)
+
+func TestEveryRecordOfEveryPartArrives(t *testing.T) {
+	feed := flowtest.NewFeed(20, 3, 1000)
+	shelf := new(flowtest.Shelf)
+	progress := new(flow.Progress)
+	report, err := flow.Run(t.Context(), flow.Flow{Source: feed, Sink: shelf}, flow.Options{BatchRecords: 64, Progress: progress})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !report.Complete() {
+		t.Errorf("not complete: %+v", report)
+	}
+	want := flowtest.Digest(feed.All())
+	if got := flowtest.Digest(shelf.Records()); got != want || report.Total.Run.Digest != want || report.Total.Tally.Digest != want {
+		t.Errorf("digest of the source %v, of the sink %v, of the report %v", want, got, report.Total.Run.Digest)
+	}
+	if got := report.Total.Run; got.Read != 20_000 || got.Delivered != 20_000 || len(report.Groups) != 3 {
+		t.Errorf("report %+v", report)
+	}
+	if s := progress.Snapshot(); !s.Planned || s.Total.Parts != 20 || s.Total.Done != 20 || s.Total.Records != 20_000 ||
+		s.Total.ExpectedRecords != 20_000 || s.Total.Bytes != 2_000_000 || s.Total.ExpectedBytes != 2_000_000 {
+		t.Errorf("progress %+v", s)
+	}
+	if opened, open := feed.Readers(); opened != 20 || open != 0 || feed.Acknowledged() != 20_000 {
+		t.Errorf("%d readers opened, %d open, %d records acknowledged", opened, open, feed.Acknowledged())
+	}
+}
