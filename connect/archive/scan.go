@@ -1,0 +1,224 @@
+package archive
+
+import (
+	"bytes"
+	"errors"
+	"unicode/utf8"
+)
+
+// This file finds the pieces of JSON texts without decoding them. It checks structure, not grammar: strings
+// end, brackets balance, members have a key and a value. What it accepts it delimits as any parser would.
+
+var errJSON = errors.New("not well-formed JSON")
+
+// skipSpace returns the first offset from i on that is not white space.
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\n' || b[i] == '\t' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// skipString returns the offset after the string that begins at i, or -1.
+func skipString(b []byte, i int) int {
+	for i++; ; i++ {
+		n := bytes.IndexByte(b[i:], '"')
+		if n < 0 {
+			return -1
+		}
+		j := i + n
+		k := j
+		for k > i && b[k-1] == '\\' {
+			k--
+		}
+		if i = j; (j-k)%2 == 0 {
+			return j + 1
+		}
+	}
+}
+
+// structural marks the bytes at which skipValue stops within an object or array.
+var structural = [256]bool{'"': true, '{': true, '}': true, '[': true, ']': true}
+
+// skipValue returns the offset after the value that begins at i (no white space before it), or -1.
+func skipValue(b []byte, i int) int {
+	if i >= len(b) {
+		return -1
+	}
+	switch b[i] {
+	case '"':
+		return skipString(b, i)
+	case '{', '[':
+		depth := 0
+		for i < len(b) {
+			c := b[i]
+			if !structural[c] {
+				i++
+				continue
+			}
+			switch c {
+			case '"':
+				if i = skipString(b, i); i < 0 {
+					return -1
+				}
+				continue
+			case '{', '[':
+				depth++
+			default:
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+		return -1
+	default:
+		start := i
+		for i < len(b) && isScalar(b[i]) {
+			i++
+		}
+		if i == start {
+			return -1
+		}
+		return i
+	}
+}
+
+// isScalar reports bytes that numbers, true, false and null are made of.
+func isScalar(c byte) bool {
+	return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c == '-' || c == '+' || c == '.' || c == 'E'
+}
+
+// isOneValue reports that b is one JSON value on one line, but for white space around it.
+func isOneValue(b []byte) bool {
+	if !oneLine(b) {
+		return false
+	}
+	end := skipValue(b, skipSpace(b, 0))
+	return end >= 0 && skipSpace(b, end) == len(b)
+}
+
+// eachMember walks the members of the object that begins at i and returns the offset after it, or -1. key is
+// as it stands between its quotes; the value is b[start:end]. member may return an offset that it has found
+// the value to end at, or -1 for skipValue to look.
+func eachMember(b []byte, i int, member func(key []byte, start int) (end int, err error)) (int, error) {
+	if i >= len(b) || b[i] != '{' {
+		return -1, errJSON
+	}
+	i = skipSpace(b, i+1)
+	if i < len(b) && b[i] == '}' {
+		return i + 1, nil
+	}
+	for {
+		if i >= len(b) || b[i] != '"' {
+			return -1, errJSON
+		}
+		end := skipString(b, i)
+		if end < 0 {
+			return -1, errJSON
+		}
+		key := b[i+1 : end-1]
+		i = skipSpace(b, end)
+		if i >= len(b) || b[i] != ':' {
+			return -1, errJSON
+		}
+		start := i + 1
+		end, err := member(key, start)
+		if err != nil {
+			return -1, err
+		}
+		if end < 0 {
+			if end = skipValue(b, skipSpace(b, start)); end < 0 {
+				return -1, errJSON
+			}
+		}
+		i = skipSpace(b, end)
+		if i >= len(b) {
+			return -1, errJSON
+		}
+		switch b[i] {
+		case '}':
+			return i + 1, nil
+		case ',':
+			i = skipSpace(b, i+1)
+		default:
+			return -1, errJSON
+		}
+	}
+}
+
+// unescape appends what the inside of a JSON string stands for. A lone surrogate becomes U+FFFD; ok is false
+// for an escape that JSON does not have.
+func unescape(dst, s []byte) (_ []byte, ok bool) {
+	for {
+		i := bytes.IndexByte(s, '\\')
+		if i < 0 {
+			return append(dst, s...), true
+		}
+		dst = append(dst, s[:i]...)
+		if s = s[i+1:]; len(s) == 0 {
+			return dst, false
+		}
+		c := s[0]
+		s = s[1:]
+		switch c {
+		case '"', '\\', '/':
+			dst = append(dst, c)
+		case 'n':
+			dst = append(dst, '\n')
+		case 't':
+			dst = append(dst, '\t')
+		case 'r':
+			dst = append(dst, '\r')
+		case 'b':
+			dst = append(dst, '\b')
+		case 'f':
+			dst = append(dst, '\f')
+		case 'u':
+			r, valid := hex4(s)
+			if !valid {
+				return dst, false
+			}
+			s = s[4:]
+			if r >= 0xD800 && r < 0xE000 {
+				low, valid := rune(0), false
+				if r < 0xDC00 && len(s) >= 6 && s[0] == '\\' && s[1] == 'u' {
+					low, valid = hex4(s[2:])
+				}
+				if valid && low >= 0xDC00 && low < 0xE000 {
+					r = 0x10000 + (r-0xD800)<<10 + (low - 0xDC00)
+					s = s[6:]
+				} else {
+					r = utf8.RuneError
+				}
+			}
+			dst = utf8.AppendRune(dst, r)
+		default:
+			return dst, false
+		}
+	}
+}
+
+func hex4(s []byte) (rune, bool) {
+	if len(s) < 4 {
+		return 0, false
+	}
+	var r rune
+	for _, c := range s[:4] {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c >= 'a' && c <= 'f':
+			c -= 'a' - 10
+		case c >= 'A' && c <= 'F':
+			c -= 'A' - 10
+		default:
+			return 0, false
+		}
+		r = r<<4 | rune(c)
+	}
+	return r, true
+}
+
+// oneLine reports that b has no line break.
+func oneLine(b []byte) bool { return bytes.IndexByte(b, '\n') < 0 }
