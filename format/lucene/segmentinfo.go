@@ -1,0 +1,83 @@
+package lucene
+
+import (
+	"fmt"
+	"strings"
+)
+
+// SegmentInfo is what a .si file holds.
+type SegmentInfo struct {
+	Format      string // the file's codec name and version, "Lucene90SegmentInfo/0"
+	Lucene      string // version that wrote the segment
+	MaxDoc      int    // documents, deleted ones and nested children among them
+	Compound    bool
+	Diagnostics map[string]string
+	Attributes  map[string]string // as "Lucene87StoredFieldsFormat.mode": information only
+}
+
+// readSegmentInfo decodes a .si file. Layout (Lucene62SegmentInfoFormat, Lucene70…, Lucene86…, Lucene90…,
+// Lucene99…; integers are little-endian in the last two):
+//
+//	index header; int×3 version of Lucene; [≥70: byte has oldest version, 1 → int×3]
+//	int maxDoc; byte compound (1: yes, -1: no); [written by Lucene ≥9.9: byte has blocks]
+//	map diagnostics; set files; map attributes; index sort (not read); footer
+//
+// Lucene 9.9 added a byte without a new name or version of the format; only the segment's own version tells.
+func readSegmentInfo(dir Directory, name string, id ID) (*SegmentInfo, error) {
+	file := name + ".si"
+	in, h, err := readSmall(dir, file)
+	if err != nil {
+		return nil, err
+	}
+	si, err := in.segmentInfo(h, name, id)
+	if err != nil {
+		return nil, fileError(file, err)
+	}
+	return si, nil
+}
+
+func (in *input) segmentInfo(h Header, name string, id ID) (*SegmentInfo, error) {
+	var hasOldest bool
+	switch h.Codec {
+	case "Lucene50SegmentInfo", "Lucene62SegmentInfo":
+		if err := h.check(h.Codec, 1, 1, id); err != nil {
+			return nil, err
+		}
+	case "Lucene70SegmentInfo", "Lucene86SegmentInfo", "Lucene90SegmentInfo":
+		hasOldest = true
+		in.le = h.Codec == "Lucene90SegmentInfo"
+		if err := h.check(h.Codec, 0, 0, id); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, unsupportedf("segment info format %q", h.Codec)
+	}
+	major, minor, bugfix := in.i32(), in.i32(), in.i32()
+	si := &SegmentInfo{
+		Format: fmt.Sprintf("%s/%d", h.Codec, h.Version),
+		Lucene: fmt.Sprintf("%d.%d.%d", major, minor, bugfix),
+	}
+	if hasOldest && in.byte() == 1 {
+		in.take(12)
+	}
+	si.MaxDoc = int(in.i32())
+	si.Compound = in.byte() == 1
+	if major > 9 || major == 9 && minor >= 9 {
+		in.byte() // has blocks
+	}
+	si.Diagnostics = in.stringMap()
+	files := in.stringSet()
+	si.Attributes = in.stringMap()
+	if in.err != nil {
+		return nil, in.err
+	}
+	if si.MaxDoc < 0 {
+		return nil, corruptf("%d documents", si.MaxDoc)
+	}
+	for _, f := range files {
+		if f != name && !strings.HasPrefix(f, name+".") && !strings.HasPrefix(f, name+"_") {
+			return nil, corruptf("lists file %q, which is not of segment %s", f, name)
+		}
+	}
+	return si, nil
+}
