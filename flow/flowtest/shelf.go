@@ -28,7 +28,10 @@ var (
 
 // Write implements flow.Sink.
 func (s *Shelf) Write(ctx context.Context, recs []flow.Record) error {
-	var err error
+	err := ctx.Err()
+	if err != nil {
+		return err
+	}
 	if s.Before != nil {
 		err = s.Before(ctx, recs)
 	}
