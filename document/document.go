@@ -9,6 +9,7 @@ import (
 
 	"github.com/narudata/naru/format/cbor"
 	"github.com/narudata/naru/format/smile"
+	"github.com/narudata/naru/format/yaml"
 	"github.com/narudata/naru/internal/jackson"
 )
 
@@ -36,7 +37,7 @@ func OneLine(dst, src []byte) ([]byte, error) {
 	case formatCBOR:
 		return marked(cbor.AppendJSON(dst[:0], src))
 	case formatYAML:
-		return marked(appendYAML(dst[:0], src))
+		return marked(yaml.AppendJSON(dst[:0], src))
 	}
 	if len(src) == 0 {
 		return nil, fmt.Errorf("%w: no content", ErrMalformed)

@@ -2,14 +2,10 @@ package document
 
 import (
 	"bytes"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
-	"os"
 	"strings"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 func TestJSONWithoutALineFeedIsReturnedAsItIs(t *testing.T) {
@@ -82,59 +78,6 @@ func TestEveryFormatIsPrintedAsTheServersPrintIt(t *testing.T) {
 		if err != nil || string(out) != `{"name":"flat","n":7,"ok":true}` {
 			t.Errorf("%s: %q, %v", what, out, err)
 		}
-	}
-}
-
-func TestYAMLIsPrintedAsJacksonPrintsIt(t *testing.T) {
-	text, err := os.ReadFile("testdata/yaml.tsv")
-	if err != nil {
-		t.Fatal(err)
-	}
-	different := map[string]bool{
-		`"a\/b"`: true, "tab": true, // SnakeYAML refuses it, Go's YAML reads it
-		`"\ud83d\ude00"`: true, // Go's YAML refuses surrogates
-	}
-	last, n := "", 0
-	for line := range strings.Lines(string(text)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
-		content, err := base64.StdEncoding.DecodeString(f[1])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if f[2] == "=" {
-			f[2] = last
-		}
-		last = f[2]
-		n++
-		if different[f[0]] {
-			continue
-		}
-		var got string
-		if bytes.HasPrefix(content, []byte("---")) {
-			out, err := OneLine(nil, content)
-			if got = string(out); err != nil {
-				got = "error"
-			}
-		}
-		if diff := cmp.Diff(f[2], got); diff != "" {
-			t.Errorf("%s: (-Jackson +naru)\n%s", f[0], diff)
-		}
-	}
-	if n < 100 {
-		t.Errorf("only %d documents were compared", n)
-	}
-}
-
-func TestAliasesDoNotMultiplyADocument(t *testing.T) {
-	var b strings.Builder
-	b.WriteString("---\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n")
-	for i := range 9 {
-		n, m := string(rune('0'+i)), string(rune('1'+i))
-		b.WriteString("a" + m + ": &a" + m + " [" + strings.TrimSuffix(strings.Repeat("*a"+n+",", 10), ",") + "]\n")
-	}
-	out, err := OneLine(nil, []byte(b.String()))
-	if err != nil || len(out) > 2*b.Len() {
-		t.Errorf("%d bytes out of %d, %v", len(out), b.Len(), err)
 	}
 }
 

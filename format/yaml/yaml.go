@@ -1,4 +1,6 @@
-package document
+// Package yaml prints YAML as JSON the way Elasticsearch and OpenSearch do, which keep a document as the client
+// sent it and print it as JSON when asked. They read it with SnakeYAML, which is of YAML 1.1, through Jackson.
+package yaml
 
 import (
 	"encoding/base64"
@@ -14,7 +16,10 @@ import (
 	"github.com/narudata/naru/internal/jackson"
 )
 
-// maxDepth bounds the nesting of a document.
+// ErrCorrupt marks every error about the content.
+var ErrCorrupt = errors.New("corrupt yaml")
+
+// maxDepth bounds nesting.
 const maxDepth = 1000
 
 // maxDigits bounds integers in another base than ten, whose digits take more than linear time.
@@ -34,27 +39,31 @@ var yamlWords = map[string]string{
 	"on": "true", "On": "true", "ON": "true", "off": "false", "Off": "false", "OFF": "false",
 }
 
-// appendYAML appends the first document of YAML as JSON, as Jackson reads it: an alias is the text of its
-// name, not what it stands for, and a merge key is a key like any other.
-func appendYAML(dst, src []byte) (out []byte, err error) {
+// AppendJSON appends the first document as JSON, in the order of the content: numbers as the integers and
+// doubles that they are read as, binary in base64. An alias is the text of its name, not what it stands for,
+// and a merge key is a key like any other.
+func AppendJSON(dst, data []byte) (out []byte, err error) {
 	defer func() {
-		if p := recover(); p != nil { // the YAML library has panicked on content before
-			out, err = nil, fmt.Errorf("yaml: %v", p)
+		if p := recover(); p != nil { // the library has panicked on content before
+			err = fmt.Errorf("%v", p)
+		}
+		if err != nil {
+			out, err = dst, fmt.Errorf("%w: %w", ErrCorrupt, err)
 		}
 	}()
 	var doc yaml.Node
-	if err := yaml.Unmarshal(src, &doc); err != nil {
+	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, err
 	}
 	if doc.Kind != yaml.DocumentNode || len(doc.Content) != 1 {
-		return nil, errors.New("yaml: no content")
+		return nil, errors.New("no content")
 	}
 	return appendNode(dst, doc.Content[0], 0)
 }
 
 func appendNode(dst []byte, n *yaml.Node, depth int) ([]byte, error) {
-	if depth > maxDepth {
-		return nil, fmt.Errorf("yaml: line %d: nested deeper than %d", n.Line, maxDepth)
+	if depth >= maxDepth && len(n.Content) > 0 {
+		return nil, fmt.Errorf("line %d: nested deeper than %d", n.Line, maxDepth)
 	}
 	var err error
 	switch n.Kind {
@@ -63,7 +72,7 @@ func appendNode(dst []byte, n *yaml.Node, depth int) ([]byte, error) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			key := n.Content[i]
 			if key.Kind != yaml.ScalarNode {
-				return nil, fmt.Errorf("yaml: line %d: a key that is no scalar", key.Line)
+				return nil, fmt.Errorf("line %d: a key that is no scalar", key.Line)
 			}
 			if i > 0 {
 				dst = append(dst, ',')
@@ -90,7 +99,7 @@ func appendNode(dst []byte, n *yaml.Node, depth int) ([]byte, error) {
 		return jackson.AppendString(dst, n.Value), nil
 	}
 	if dst, err = appendScalar(dst, n); err != nil {
-		return nil, fmt.Errorf("yaml: line %d: %w", n.Line, err)
+		return nil, fmt.Errorf("line %d: %w", n.Line, err)
 	}
 	return dst, nil
 }
