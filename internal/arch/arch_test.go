@@ -28,7 +28,9 @@ var layers = [][]string{
 	{"migrate", "logstash", "tap"},
 	{"connect"},
 	{"flow"},
-	{"document", "format", "blob"},
+	{"document"},
+	{"format", "blob"},
+	{"internal"}, // what several formats are written with, beside the tools below
 }
 
 // siblings are the imports between siblings that are right, each with its reason.
@@ -63,6 +65,9 @@ var doors = map[string][]string{
 	"github.com/prometheus/client_golang": {"cli", "web", "operator", "flow"},
 }
 
+// tools are folders beside the layers: programs that tests and benchmarks run.
+var tools = []string{"internal/arch", "internal/testbed", "bench"}
+
 // maxLines is where a file is too long to be read from top to bottom.
 const maxLines = 800
 
@@ -90,15 +95,15 @@ func TestImportsPointDown(t *testing.T) {
 
 func TestEachHeavyDependencyHasOneDoor(t *testing.T) {
 	for _, f := range parsed(t) {
+		if f.test || slices.ContainsFunc(tools, func(d string) bool { return within(f.dir, d) }) {
+			continue // a test may look at what is written with the module that others use
+		}
 		for _, imported := range importsOf(t, f) {
 			for _, m := range slices.Sorted(maps.Keys(doors)) {
 				if !within(imported, m) {
 					continue
 				}
 				folders := doors[m]
-				if f.test {
-					continue // a test may look at what is written with the module that others use
-				}
 				if !slices.ContainsFunc(folders, func(d string) bool { return within(f.dir, d) }) {
 					t.Errorf("%s imports %s, which is for %s only", f.path, m, orTests(folders))
 				}
@@ -157,6 +162,57 @@ func TestEveryPackageSaysWhatItIs(t *testing.T) {
 	}
 }
 
+func TestEveryDirectDependencyIsAccountedFor(t *testing.T) {
+	direct := directDependencies(t)
+	listed := map[string]bool{}
+	text, err := os.ReadFile("../../docs/dependencies.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if name, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | "); ok && strings.Contains(name, "/") {
+			listed[name] = true
+		}
+	}
+	for m := range direct {
+		if !listed[m] {
+			t.Errorf("docs/dependencies.md has no line for %s", m)
+		}
+	}
+	for m := range listed {
+		if !direct[m] {
+			t.Errorf("docs/dependencies.md has a line for %s, which no file imports", m)
+		}
+	}
+}
+
+// directDependencies gives the modules of go.mod that a file imports.
+func directDependencies(t *testing.T) map[string]bool {
+	t.Helper()
+	text, err := os.ReadFile("../../go.mod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var modules []string
+	for line := range strings.Lines(string(text)) {
+		fields := strings.Fields(strings.TrimPrefix(strings.TrimSpace(line), "require "))
+		if len(fields) >= 2 && strings.HasPrefix(fields[1], "v") {
+			modules = append(modules, fields[0])
+		}
+	}
+	direct := map[string]bool{}
+	for _, f := range parsed(t) {
+		for _, imported := range importsOf(t, f) {
+			for _, m := range modules {
+				if within(imported, m) {
+					direct[m] = true
+				}
+			}
+		}
+	}
+	return direct
+}
+
 // TestTheRulesBite holds the rules against imports that must not be.
 func TestTheRulesBite(t *testing.T) {
 	for _, c := range []struct {
@@ -199,10 +255,8 @@ func mayNot(f source, dir string) string {
 			return "for tests only"
 		}
 	}
-	for _, only := range append(testOnly, "internal") {
-		if within(f.dir, only) {
-			return "" // a test bed may use all that it sets up
-		}
+	if slices.ContainsFunc(append(tools, testOnly...), func(d string) bool { return within(f.dir, d) }) {
+		return "" // a test bed may use all that it sets up
 	}
 	from, to := layer(f.dir), layer(dir)
 	switch {

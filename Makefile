@@ -1,0 +1,61 @@
+# `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+
+GO      ?= go
+TOOL    := $(GO) tool -modfile=tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+export CGO_ENABLED = 0
+
+.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench fuzz clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## the binary: ./naru
+	$(GO) build -trimpath -ldflags "-s -w -X github.com/narudata/naru/cli.version=$(VERSION)" -o naru .
+
+test: ## every test that needs no server
+	$(GO) test -timeout 20m ./...
+
+test-race: ## the packages that run concurrently, under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./flow/... ./connect/... ./migrate/...
+
+test-servers: ## the long test: real Elasticsearch and OpenSearch write repositories from a random corpus, naru reads them
+	tools/test-servers
+
+check: fmt lint vuln stale ## what CI requires beside the tests
+	$(GO) test ./internal/arch
+
+fmt: ## gofmt and vet
+	@out="$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))"; \
+	if [ -n "$$out" ]; then echo "not formatted (gofmt -w them):"; echo "$$out"; exit 1; fi
+	$(GO) vet ./...
+
+lint: ## golangci-lint, pinned in tools/go.mod
+	$(TOOL) golangci-lint run ./...
+
+vuln: ## govulncheck, pinned in tools/go.mod
+	tools/vuln
+
+stale: ## fails when a generated file is not what `make generate` writes
+	$(GO) test -run 'TestTheReferenceIsWhatTheCommandsSay' ./cli
+
+generate: ## docs/reference.md, from the commands and the configuration's types
+	$(GO) run . reference > docs/reference.md.new
+	mv docs/reference.md.new docs/reference.md
+
+demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
+	tools/demo
+
+bench: ## benchmarks: MB/s and allocations
+	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
+
+fuzz: ## each fuzz target for FUZZTIME (10s)
+	tools/fuzz
+
+clean: ## removes the binary and the caches of this checkout
+	rm -f naru
+	chmod -R u+w .cache 2>/dev/null || true
+	rm -rf .cache
