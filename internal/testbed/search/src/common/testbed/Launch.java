@@ -1,5 +1,6 @@
 package testbed;
 
+import java.io.IOException;
 import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -42,6 +43,7 @@ final class Launch {
 
     Launch(String[] args) throws Exception {
         httpPort = Integer.parseInt(args[0]);
+        tether();
         home = Paths.get(args[1]).toAbsolutePath();
         Path repo = Paths.get(args[2]).toAbsolutePath();
         Files.createDirectories(home.resolve("config"));
@@ -84,6 +86,25 @@ final class Launch {
             }
         }
         return found;
+    }
+
+    /** With TETHER in the environment, the node ends when its standard input does: it never outlives its starter. */
+    private static void tether() {
+        if (System.getenv("TETHER") == null) {
+            return;
+        }
+        Thread watch = new Thread(() -> {
+            try {
+                while (System.in.read() >= 0) {
+                    // nothing is said to a node this way
+                }
+            } catch (IOException gone) {
+                // as good as its end
+            }
+            Runtime.getRuntime().halt(3);
+        }, "tether");
+        watch.setDaemon(true);
+        watch.start();
     }
 
     void started(AutoCloseable node) {

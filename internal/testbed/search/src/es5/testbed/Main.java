@@ -8,7 +8,7 @@ import org.elasticsearch.node.InternalSettingsPreparer;
 import org.elasticsearch.node.Node;
 import org.elasticsearch.plugins.Plugin;
 
-/** Elasticsearch 5.6. */
+/** Elasticsearch 5.x. */
 public final class Main extends Node {
     private Main(Environment env, Launch launch) {
         super(env, launch.plugins(Plugin.class));

@@ -8,7 +8,7 @@ import org.elasticsearch.node.InternalSettingsPreparer;
 import org.elasticsearch.node.Node;
 import org.elasticsearch.plugins.Plugin;
 
-/** Elasticsearch 6.8. */
+/** Elasticsearch 6.4 to 6.8. */
 public final class Main extends Node {
     private Main(Environment env, Launch launch) {
         super(env, launch.plugins(Plugin.class), true);

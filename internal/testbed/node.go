@@ -1,0 +1,258 @@
+package testbed
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Servers lists the servers that Start knows, each with its version in search/pom.xml. A name may be followed by
+// @VERSION for another version of the same generation, if its jars can be had: "es7@7.3.2".
+var Servers = []string{"es56", "es68", "es710", "es717", "es8", "os13", "os29", "os219", "os3"}
+
+// OlderServers are more versions, with file formats that none of Servers writes or between those that they write.
+var OlderServers = []string{"es50@5.0.2", "es60@6.0.1", "es6@6.5.4", "es7@7.0.1", "es7@7.6.2", "es7@7.9.3"}
+
+// How long the steps of Start may take.
+const (
+	buildPatience = 15 * time.Minute // downloads about 60 MB of jars the first time
+	startPatience = 3 * time.Minute
+	stopPatience  = 15 * time.Second
+)
+
+// Options of a node; the zero value works.
+type Options struct {
+	HeapMB   int               // 512 if zero
+	Settings map[string]string // of the node, as in elasticsearch.yml
+}
+
+// A Node is a running server on the loopback interface, alone in its cluster.
+type Node struct {
+	URL        string
+	Repo       string // its path.repo: snapshot repositories go below
+	OpenSearch bool   // else Elasticsearch
+	Version    string // "7.17.29"
+	Major      int
+	Minor      int
+
+	client http.Client
+}
+
+// CanStart reports whether this machine has what Start needs for the named server, and what is missing if not.
+func CanStart(name string) (ok bool, missing string) {
+	for _, tool := range []string{"bash", "mvn", "flock", "python3"} {
+		if tool == "python3" && !strings.HasPrefix(name, "es5") && !strings.HasPrefix(name, "es6") {
+			continue
+		}
+		if _, err := exec.LookPath(tool); err != nil {
+			return false, fmt.Sprintf("starting %s needs %s", name, tool)
+		}
+	}
+	jdk := envOr("JDK17", "/usr/lib/jvm/java-17-openjdk-amd64")
+	if strings.HasPrefix(name, "os3") {
+		jdk = envOr("JDK25", "/usr/lib/jvm/temurin-25-jdk-amd64")
+	}
+	if _, err := os.Stat(filepath.Join(jdk, "bin", "javac")); err != nil {
+		return false, fmt.Sprintf("starting %s needs the JDK %s (JDK17 and JDK25 say where they are)", name, jdk)
+	}
+	return true, ""
+}
+
+func envOr(name, otherwise string) string {
+	if v := os.Getenv(name); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+// Start starts the named server with a data folder and a path.repo of its own. It waits until the server answers;
+// the test fails with the end of the server's log when it does not. The server is stopped when the test ends, and
+// ends by itself should the test's process die.
+func Start(tb testing.TB, name string, o Options) *Node {
+	tb.Helper()
+	script := filepath.Join(Root(tb), "internal", "testbed", "search", "node.sh")
+	environment := append(os.Environ(), "HEAP="+strconv.Itoa(max(o.HeapMB, 512))+"m", "NARU_CACHE="+cache(tb))
+	build, cancel := context.WithTimeout(tb.Context(), buildPatience)
+	defer cancel()
+	prepare := exec.CommandContext(build, script, name)
+	prepare.Env = append(environment, "PREPARE=1")
+	if out, err := prepare.CombinedOutput(); err != nil {
+		tb.Fatalf("download and build %s: %v\n%s", name, err, tail(out))
+	}
+
+	dir := tb.TempDir()
+	n := &Node{Repo: filepath.Join(dir, "repo")}
+	ports, err := freePorts(2)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	n.URL = "http://127.0.0.1:" + ports[0]
+	args := []string{name, ports[0], filepath.Join(dir, "node"), n.Repo, "transport.port=" + ports[1]}
+	for k, v := range o.Settings {
+		args = append(args, k+"="+v)
+	}
+	server := exec.Command(script, args...)
+	server.Env = append(environment, "TETHER=1")
+	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	log := &serverLog{started: make(chan struct{})}
+	server.Stdout, server.Stderr = log, log
+	tether, err := server.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Wait() }()
+	tb.Cleanup(func() {
+		stop(server.Process.Pid, ended)
+		tether.Close()
+	})
+	select {
+	case <-log.started:
+	case err := <-ended:
+		ended <- err
+		tb.Fatalf("%s ended before it was ready: %v\n%s", name, err, log.tail())
+	case <-time.After(startPatience):
+		tb.Fatalf("%s is not ready after %v\n%s", name, startPatience, log.tail())
+	}
+
+	var info struct {
+		Version struct{ Number, Distribution string }
+	}
+	if err := json.Unmarshal(n.Call(tb, "GET", "/", nil), &info); err != nil {
+		tb.Fatal(err)
+	}
+	n.Version, n.OpenSearch = info.Version.Number, info.Version.Distribution == "opensearch"
+	if _, err := fmt.Sscanf(n.Version, "%d.%d.", &n.Major, &n.Minor); err != nil {
+		tb.Fatalf("%s calls itself %q: %v", name, n.Version, err)
+	}
+	return n
+}
+
+// stop ends the process group of pid, which Wait will report on ended.
+func stop(pid int, ended <-chan error) {
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		if err := syscall.Kill(-pid, signal); errors.Is(err, syscall.ESRCH) {
+			return
+		}
+		select {
+		case <-ended:
+			return
+		case <-time.After(stopPatience):
+		}
+	}
+}
+
+func freePorts(n int) (ports []string, err error) {
+	for range n {
+		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+	}
+	return ports, nil
+}
+
+// Call sends body (nil, bytes, a string, or what is to be JSON) and returns the reply; anything but success fails
+// the test.
+func (n *Node) Call(tb testing.TB, method, path string, body any) []byte {
+	tb.Helper()
+	status, reply, err := n.Send(tb.Context(), method, path, "application/json", body)
+	if err == nil && status >= 300 {
+		err = fmt.Errorf("status %d: %.1000s", status, reply)
+	}
+	if err != nil {
+		tb.Fatalf("%s %s: %v", method, path, err)
+	}
+	return reply
+}
+
+// Send is Call for what a server may refuse.
+func (n *Node) Send(ctx context.Context, method, path, contentType string, body any) (status int, reply []byte, err error) {
+	r, err := n.do(ctx, method, path, contentType, body)
+	if err != nil {
+		return 0, nil, err
+	}
+	reply, err = io.ReadAll(r.Body)
+	return r.StatusCode, reply, errors.Join(err, r.Body.Close())
+}
+
+func (n *Node) do(ctx context.Context, method, path, contentType string, body any) (*http.Response, error) {
+	var content []byte
+	switch b := body.(type) {
+	case nil:
+	case []byte:
+		content = b
+	case string:
+		content = []byte(b)
+	default:
+		var err error
+		if content, err = json.Marshal(b); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, n.URL+path, bytes.NewReader(content))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if body != nil {
+		req.Header.Set("Content-Type", contentType)
+	}
+	return n.client.Do(req)
+}
+
+// A serverLog keeps the end of what a server says, and sees the line by which Launch.java says that it is ready.
+type serverLog struct {
+	started chan struct{}
+
+	mu    sync.Mutex // guards the rest
+	text  []byte
+	ready bool
+}
+
+// logKept is how much of a server's log is kept, in bytes.
+const logKept = 64 << 10
+
+func (l *serverLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	if !l.ready && bytes.Contains(append([]byte("\n"), l.text...), []byte("\nstarted http=")) {
+		l.ready = true
+		close(l.started)
+	}
+	if len(l.text) > 2*logKept {
+		l.text = append([]byte(nil), l.text[len(l.text)-logKept:]...)
+	}
+	return len(p), nil
+}
+
+func (l *serverLog) tail() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return tail(l.text)
+}
+
+func tail(text []byte) []byte {
+	const shown = 6000
+	return bytes.Clone(text[max(0, len(text)-shown):])
+}
