@@ -21,3 +21,18 @@ func TestAShelfIsASink(t *testing.T) {
 		return s, func(*testing.T) []flow.Record { return s.Records() }
 	})
 }
+
+func TestAVaultIsACommitter(t *testing.T) {
+	vaults := make(map[string]*flowtest.Vault)
+	flowtest.Committer(t, flowtest.Transactional{
+		Open: func(_ *testing.T, dir string) (flow.Sink, flow.Ledger) {
+			if v := vaults[dir]; v != nil {
+				vaults[dir] = v.Crash()
+			} else {
+				vaults[dir] = flowtest.NewVault()
+			}
+			return vaults[dir], vaults[dir]
+		},
+		Records: func(_ *testing.T, dir string) []flow.Record { return vaults[dir].Records() },
+	})
+}

@@ -3,6 +3,7 @@ package flowtest
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -97,4 +98,12 @@ func poison(recs []flow.Record) {
 			}
 		}
 	}
+}
+
+// unlike shows two values if they differ.
+func unlike(want, got any) string {
+	if reflect.DeepEqual(want, got) {
+		return ""
+	}
+	return fmt.Sprintf("want %+v\n got %+v", want, got)
 }

@@ -9,8 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/narudata/naru/flow"
 )
 
@@ -34,7 +32,7 @@ func Source(t *testing.T, open func(t *testing.T) flow.Source, want []flow.Recor
 
 	t.Run("PartsAreStableAndUnique", func(t *testing.T) {
 		first, second := partsOf(t, fresh(t)), partsOf(t, fresh(t))
-		if diff := cmp.Diff(first, second); diff != "" {
+		if diff := unlike(first, second); diff != "" {
 			t.Errorf("parts differ from call to call:\n%s", diff)
 		}
 		for i, p := range first {

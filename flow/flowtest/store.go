@@ -11,8 +11,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/narudata/naru/blob"
 )
 
@@ -98,7 +96,7 @@ func Store(t *testing.T, open func(t *testing.T, files map[string][]byte) blob.S
 			if err != nil {
 				t.Errorf("%s: %v", dir, err)
 			}
-			if diff := cmp.Diff(want, got); diff != "" {
+			if diff := unlike(want, got); diff != "" {
 				t.Errorf("%s: %s", dir, diff)
 			}
 		}
