@@ -1,18 +1,14 @@
 package lucene
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 
-	"github.com/klauspost/compress/flate"
 	"github.com/klauspost/compress/zstd"
 )
 
 // A decompressor decodes the data of one chunk, or of one slice of a chunk. It is not safe for concurrent use.
 type decompressor interface {
 	// decode puts n bytes into dst[:n] and returns how much of src it took; errShort: src is too short.
-	// dst has slack bytes after n.
 	decode(dst []byte, n int, src []byte) (int, error)
 }
 
@@ -39,7 +35,7 @@ func uvarint(src []byte, p int) (int, int, error) {
 type lz4Plain struct{}
 
 func (lz4Plain) decode(dst []byte, n int, src []byte) (int, error) {
-	return lz4Decode(dst, 0, n, nil, src)
+	return lz4Decode(dst, 0, 0, n, src)
 }
 
 // lz4Dict is LZ4WithPresetDictCompressionMode:
@@ -65,25 +61,52 @@ func (z *lz4Dict) decode(dst []byte, n int, src []byte) (int, error) {
 			break
 		}
 	}
-	for i, length := range z.lengths {
-		start, end := 0, dictLength
-		if i > 0 {
-			start = dictLength + (i-1)*blockLength
-			end = min(n, start+blockLength)
-		}
-		if length > len(src)-p {
+	end := p
+	for _, length := range z.lengths {
+		if length > len(src)-end {
 			return 0, errShort
 		}
-		took, err := lz4Decode(dst, start, end, dst[:min(start, dictLength)], src[p:p+length])
-		if err == errShort || err == nil && took != length {
-			err = corruptf("LZ4: a block of %d bytes takes %d", length, took)
-		}
-		if err != nil {
-			return 0, err
-		}
-		p += length
+		end += length
 	}
-	return p, nil
+	q := end
+	return end, presetBlocks(dst, dictLength, blockLength, n, len(z.lengths), func(i, base, start, end int) error {
+		if i == 0 {
+			return lz4Exact(dst, base, start, end, src[p:p+z.lengths[0]])
+		}
+		q -= z.lengths[i]
+		return lz4Exact(dst, base, start, end, src[q:q+z.lengths[i]])
+	})
+}
+
+// presetBlocks decodes the dictionary, and then the blocks from the last to the first: each finds the dictionary
+// right before it, where the block before it will be.
+func presetBlocks(dst []byte, dictLength, blockLength, n, count int, one func(i, base, start, end int) error) error {
+	if count > 2 && blockLength < dictLength {
+		return corruptf("a dictionary of %d bytes for blocks of %d", dictLength, blockLength)
+	}
+	if err := one(0, 0, 0, dictLength); err != nil {
+		return err
+	}
+	for i := count - 1; i > 0; i-- {
+		start := dictLength + (i-1)*blockLength
+		base := start - dictLength
+		if i > 1 {
+			copy(dst[base:start], dst[:dictLength])
+		}
+		if err := one(i, base, start, min(n, start+blockLength)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lz4Exact decodes a block that takes all of src.
+func lz4Exact(dst []byte, base, start, end int, src []byte) error {
+	took, err := lz4Decode(dst, base, start, end, src)
+	if err == errShort || err == nil && took != len(src) {
+		return corruptf("LZ4: a block of %d bytes takes %d", len(src), took)
+	}
+	return err
 }
 
 // presetHeader reads what the modes with a preset dictionary begin with.
@@ -116,55 +139,52 @@ func block(dst []byte, start, end, p int, src []byte, one func(dst, src []byte) 
 		}
 		return p, nil
 	}
-	return p + length, one(dst[start:end:end+slack], src[p:p+length])
+	return p + length, one(dst[start:end:end], src[p:p+length])
 }
 
 // deflate is CompressionMode.HIGH_COMPRESSION: vInt length, raw DEFLATE stream.
 type deflate struct{ inflater }
 
 func (z *deflate) decode(dst []byte, n int, src []byte) (int, error) {
-	return block(dst, 0, n, 0, src, func(dst, src []byte) error { return z.inflate(dst, nil, src) })
+	return block(dst, 0, n, 0, src, func(dst, src []byte) error { return z.inflate(dst, 0, 0, len(dst), src) })
 }
 
 // deflateDict is DeflateWithPresetDictCompressionMode: vInt d, vInt b, {vInt length, raw DEFLATE stream} of the
 // first d bytes, and then of blocks of b bytes, with those d bytes as their preset dictionary.
-type deflateDict struct{ inflater }
+type deflateDict struct {
+	inflater
+	streams []span
+}
+
+type span struct{ from, to int }
 
 func (z *deflateDict) decode(dst []byte, n int, src []byte) (int, error) {
 	dictLength, blockLength, p, err := presetHeader(n, src)
 	if err != nil {
 		return 0, err
 	}
-	p, err = block(dst, 0, dictLength, p, src, func(dst, src []byte) error { return z.inflate(dst, nil, src) })
-	for start := dictLength; start < n && err == nil; start += blockLength {
-		p, err = block(dst, start, min(n, start+blockLength), p, src, func(out, src []byte) error {
-			return z.inflate(out, dst[:dictLength], src)
-		})
+	z.streams = z.streams[:0]
+	for total := dictLength; ; total += blockLength {
+		var length int
+		if length, p, err = uvarint(src, p); err != nil {
+			return 0, err
+		}
+		if length > len(src)-p {
+			return 0, errShort
+		}
+		z.streams = append(z.streams, span{p, p + length})
+		p += length
+		if total >= n {
+			break
+		}
 	}
-	return p, err
-}
-
-type inflater struct {
-	in bytes.Reader
-	r  io.ReadCloser
-}
-
-// inflate decodes a raw DEFLATE stream of exactly len(dst) bytes.
-func (z *inflater) inflate(dst, dict, src []byte) error {
-	z.in.Reset(src)
-	if z.r == nil {
-		z.r = flate.NewReaderDict(&z.in, dict)
-	} else if err := z.r.(flate.Resetter).Reset(&z.in, dict); err != nil {
-		return err
-	}
-	if _, err := io.ReadFull(z.r, dst); err != nil {
-		return corruptf("DEFLATE: %w", err)
-	}
-	var more [1]byte
-	if n, err := z.r.Read(more[:]); n != 0 || err != io.EOF {
-		return corruptf("DEFLATE: more than %d bytes, or cut (%w)", len(dst), err)
-	}
-	return nil
+	return p, presetBlocks(dst, dictLength, blockLength, n, len(z.streams), func(i, base, start, end int) error {
+		stream := src[z.streams[i].from:z.streams[i].to]
+		if len(stream) == 0 && start == end {
+			return nil // nothing is written as nothing
+		}
+		return z.inflate(dst, base, start, end, stream)
+	})
 }
 
 // zstdOne is org.elasticsearch.index.codec.zstd.Zstd814StoredFieldsFormat: vInt length, a zstd frame.

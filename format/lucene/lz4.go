@@ -1,26 +1,53 @@
 package lucene
 
-import "errors"
+import (
+	"encoding/binary"
+	"errors"
+)
 
 // errShort says that a decoder needs more input than it was given.
 var errShort = errors.New("input ends in the middle")
 
-// slack is how many bytes after the output a decoder may overwrite, so that it can copy in whole words.
-const slack = 32
-
 // lz4Decode decodes an LZ4 block, as Lucene writes it (org.apache.lucene.util.compress.LZ4), into
 // dst[start:end] and returns how much of src it took. The block has no length and no end mark of its own: it
-// ends when the output is full. Matches may reach back into dict, which comes before the output but may
-// stand elsewhere. dst must have slack bytes after end.
+// ends when the output is full. Matches may reach back to dst[base]. Nothing is written outside of
+// dst[start:end].
 //
 //	sequence: token (high half: literals, low half: match length-4; 15: further bytes are added, up to one
 //	that is not 255), literals, [short offset, little-endian; the last sequence has none]
-func lz4Decode(dst []byte, start, end int, dict, src []byte) (int, error) {
+func lz4Decode(dst []byte, base, start, end int, src []byte) (int, error) {
+	dst = dst[:end]
 	d, s := start, 0
-	if end < start || len(dst) < end+slack {
-		panic("BUG: no room after the output")
-	}
 	for {
+		// Most sequences have few literals and a short match, far enough back. They are copied in whole
+		// words, without branches that depend on the lengths, as long as there is room to copy too much.
+		for d+48 <= len(dst) && s+20 <= len(src) {
+			token := uint(src[s])
+			literals, match := token>>4, token&15
+			if literals == 15 || match == 15 {
+				break
+			}
+			// A window of fixed size each, so that one check of bounds is enough.
+			in := src[s : s+20 : s+20]
+			out := dst[d : d+48 : d+48]
+			binary.LittleEndian.PutUint64(out, binary.LittleEndian.Uint64(in[1:]))
+			binary.LittleEndian.PutUint64(out[8:], binary.LittleEndian.Uint64(in[9:]))
+			off := int(binary.LittleEndian.Uint16(in[1+literals:]))
+			to := d + int(literals)
+			from := to - off
+			if off < 8 || from < base {
+				break
+			}
+			out = dst[to : to+24 : to+24]
+			in = dst[from:]
+			_ = in[23]
+			binary.LittleEndian.PutUint64(out, binary.LittleEndian.Uint64(in))
+			binary.LittleEndian.PutUint64(out[8:], binary.LittleEndian.Uint64(in[8:]))
+			binary.LittleEndian.PutUint64(out[16:], binary.LittleEndian.Uint64(in[16:]))
+			s += int(literals) + 3
+			d = to + int(match) + 4
+		}
+
 		if s >= len(src) {
 			return 0, errShort
 		}
@@ -43,14 +70,10 @@ func lz4Decode(dst []byte, start, end int, dict, src []byte) (int, error) {
 		if n > end-d {
 			return 0, corruptf("LZ4: %d literals, room for %d", n, end-d)
 		}
-		if n <= 16 && s+16 <= len(src) {
-			*(*[16]byte)(dst[d:]) = *(*[16]byte)(src[s:])
-		} else {
-			if s+n > len(src) {
-				return 0, errShort
-			}
-			copy(dst[d:d+n], src[s:])
+		if s+n > len(src) {
+			return 0, errShort
 		}
+		copy(dst[d:], src[s:s+n])
 		d += n
 		s += n
 		if d >= end {
@@ -80,50 +103,19 @@ func lz4Decode(dst []byte, start, end int, dict, src []byte) (int, error) {
 		if n > end-d {
 			return 0, corruptf("LZ4: a match of %d bytes, room for %d", n, end-d)
 		}
-		if off > d-start {
-			// The match begins in the dictionary, and may go on into the output.
-			back := off - (d - start)
-			if back > len(dict) {
-				return 0, corruptf("LZ4: a match %d bytes back, of %d", off, d-start+len(dict))
-			}
-			k := copy(dst[d:d+n], dict[len(dict)-back:])
-			d += k
-			for n -= k; n > 0; n-- { // may overlap itself
-				dst[d] = dst[d-off]
-				d++
-			}
-			if d >= end {
-				return s, nil
-			}
-			continue
+		if off == 0 || off > d-base {
+			return 0, corruptf("LZ4: a match %d bytes back, of %d", off, d-base)
 		}
-		m := d - off
-		switch {
-		case off >= 16:
-			for e := d + n; ; {
-				*(*[16]byte)(dst[d:]) = *(*[16]byte)(dst[m:])
-				d += 16
-				m += 16
-				if d >= e {
-					d = e
-					break
-				}
-			}
-		case off >= 8:
-			for e := d + n; ; {
-				*(*[8]byte)(dst[d:]) = *(*[8]byte)(dst[m:])
-				d += 8
-				m += 8
-				if d >= e {
-					d = e
-					break
-				}
-			}
-		case off == 0:
-			return 0, corruptf("LZ4: a match 0 bytes back")
-		default:
-			for e := d + n; d < e; d++ {
-				dst[d] = dst[d-off]
+		from := d - off
+		if off >= n {
+			d += copy(dst[d:d+n], dst[from:])
+		} else {
+			// The match overlaps itself: what is copied repeats every off bytes, so each copy can be
+			// twice as long as the one before.
+			for n > 0 {
+				k := copy(dst[d:d+n], dst[from:d])
+				d += k
+				n -= k
 			}
 		}
 		if d >= end {

@@ -184,8 +184,7 @@ func (sf *StoredFields) Scan(from ChunkAt, to int, windowBytes int) (*Scanner, e
 	return sc, nil
 }
 
-// Next reads and decompresses the next chunk. alloc gives memory for its data, and may be asked for slack
-// bytes more than they are. io.EOF: the scan is at its end.
+// Next reads and decompresses the next chunk. alloc gives memory for its data. io.EOF: the scan is at its end.
 func (sc *Scanner) Next(alloc func(n int) []byte) (*Chunk, error) {
 	if sc.chunk.Next.Doc >= sc.toDoc {
 		if err := sc.atEnd(); err != nil {
@@ -245,13 +244,13 @@ func (sc *Scanner) next(alloc func(n int) []byte) error {
 	case !sliced && total > maxChunk:
 		return corruptf("%d bytes in a chunk that is not sliced", total)
 	case !sliced:
-		sc.chunk.data = alloc(total + slack)
+		sc.chunk.data = alloc(total)
 		if took, err = sc.decode(sc.chunk.data, total); err != nil {
 			return err
 		}
 		offset += int64(took)
 	case total <= maxChunk:
-		sc.chunk.data = alloc(total + slack)
+		sc.chunk.data = alloc(total)
 		for done := 0; done < total; done += chunkSize {
 			if took, err = sc.decode(sc.chunk.data[done:], min(chunkSize, total-done)); err != nil {
 				return err
@@ -263,12 +262,12 @@ func (sc *Scanner) next(alloc func(n int) []byte) error {
 		data := make([]byte, 0, maxChunk)
 		for len(data) < total {
 			n := min(chunkSize, total-len(data))
-			if cap(data)-len(data) < n+slack {
-				grown := make([]byte, len(data), min(2*cap(data), total+slack+n))
+			if cap(data)-len(data) < n {
+				grown := make([]byte, len(data), min(2*cap(data), total))
 				copy(grown, data)
 				data = grown
 			}
-			if took, err = sc.decode(data[len(data):len(data)+n+slack], n); err != nil {
+			if took, err = sc.decode(data[len(data):len(data)+n], n); err != nil {
 				return err
 			}
 			data = data[:len(data)+n]
@@ -277,7 +276,6 @@ func (sc *Scanner) next(alloc func(n int) []byte) error {
 		sc.chunk.data = alloc(total)
 		copy(sc.chunk.data, data)
 	}
-	sc.chunk.data = sc.chunk.data[:total]
 	sc.chunk.Doc = at.Doc
 	sc.chunk.Next = ChunkAt{at.Doc + len(sc.chunk.fields), offset}
 	return nil
