@@ -1,3 +1,5 @@
+//go:build unix
+
 package archive
 
 import (
@@ -6,13 +8,41 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/narudata/naru/flow"
 )
 
-// The benchmarks count bytes of bodies; a branch is one worker, so that MB/s are those of one core (but for
-// what the garbage collector does beside it).
+// The benchmarks count bytes of bodies. MB/cpu-s divides them by the processor time that the whole process
+// took, so that neither other work on the machine nor the garbage collector on another core counts as speed.
+
+type meter struct {
+	b      *testing.B
+	cpu    time.Duration
+	allocs uint64
+}
+
+func startMeter(b *testing.B) *meter {
+	m := &meter{b: b}
+	m.cpu, m.allocs = m.now()
+	return m
+}
+
+func (m *meter) now() (time.Duration, uint64) {
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	var use syscall.Rusage
+	must(m.b, syscall.Getrusage(syscall.RUSAGE_SELF, &use))
+	return time.Duration(use.Utime.Nano() + use.Stime.Nano()), stats.Mallocs
+}
+
+func (m *meter) report(records int, bytes int64) {
+	cpu, allocs := m.now()
+	m.b.ReportMetric(float64(allocs-m.allocs)/float64(records), "allocs/record")
+	m.b.ReportMetric(float64(bytes)/1e6/(cpu-m.cpu).Seconds(), "MB/cpu-s")
+}
 
 func bodyBytes(recs []flow.Record) (n int64) {
 	for i := range recs {
@@ -31,16 +61,14 @@ func BenchmarkWrite(b *testing.B) {
 			must(b, err)
 			b.SetBytes(bodyBytes(recs))
 			n := 0
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
+			m := startMeter(b)
 			for b.Loop() {
 				for at := 0; at < len(recs); at += 1000 {
 					must(b, w.Write(b.Context(), recs[at:at+1000]))
 				}
 				n += len(recs)
 			}
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(n), "allocs/record")
+			m.report(n, int64(n/len(recs))*bodyBytes(recs))
 			must(b, w.Close(context.Background()))
 		})
 	}
@@ -61,8 +89,7 @@ func BenchmarkRead(b *testing.B) {
 			batch := &flow.Batch{MaxRecords: 1000}
 			b.SetBytes(bodyBytes(recs))
 			n := 0
-			var before, after runtime.MemStats
-			runtime.ReadMemStats(&before)
+			m := startMeter(b)
 			for b.Loop() {
 				for p := range src.Parts(b.Context()) {
 					r, err := src.Open(b.Context(), p, nil)
@@ -77,8 +104,7 @@ func BenchmarkRead(b *testing.B) {
 					must(b, r.Close())
 				}
 			}
-			runtime.ReadMemStats(&after)
-			b.ReportMetric(float64(after.Mallocs-before.Mallocs)/float64(n), "allocs/record")
+			m.report(n, int64(n/len(recs))*bodyBytes(recs))
 		})
 	}
 }

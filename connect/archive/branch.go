@@ -87,6 +87,9 @@ func (s *Sink) branch() (*Branch, error) {
 // Write implements flow.Sink. A record that the format cannot keep is a Permanent failure: one whose body is
 // not one line of JSON and, in Parquet, one whose id, names or body are not valid UTF-8.
 func (b *Branch) Write(ctx context.Context, recs []flow.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if b.err != nil {
 		return b.err
 	}
@@ -149,7 +152,7 @@ func (b *Branch) output(index string) (*output, error) {
 		}
 		o.book.Index = index
 		if b.s.cfg.Format == Parquet {
-			o.w = newParquetFile(o.f, &b.s.cfg, b.s.columns[index])
+			o.w = newParquetFile(o.f, index, &b.s.cfg, b.s.columns[index])
 		} else {
 			o.w = &ndjsonFile{b: b, f: o.f}
 		}
@@ -238,6 +241,9 @@ func (b *Branch) Due() bool {
 
 // Bury implements flow.DeadLetters. A body that is not one line of JSON is kept in base64.
 func (b *Branch) Bury(ctx context.Context, recs []flow.Record, why []error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if b.err != nil {
 		return b.err
 	}
@@ -269,6 +275,9 @@ func (b *Branch) Bury(ctx context.Context, recs []flow.Record, why []error) erro
 
 // Commit implements flow.Committer.
 func (b *Branch) Commit(ctx context.Context, cs []flow.Checkpoint) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	if b.err != nil {
 		return b.err
 	}

@@ -15,7 +15,8 @@ import (
 //
 // _type and _routing are there only when the record has one; no _source means that the source does not keep
 // the body. The body is what stands between the colon after "_source" and the brace or comma after the value:
-// its bytes are those of the record, white space around them included. A name or id that is not valid UTF-8
+// its bytes are those of the record, white space around them included; nothing but the brace that ends the line
+// comes after it, save in dead letters. A name or id that is not valid UTF-8
 // has U+FFFD where it is not, and its exact bytes in a member of the same name with _base64 behind it.
 
 const hexDigits = "0123456789abcdef"
@@ -126,21 +127,27 @@ type line struct {
 	index, typ, key, routing         []byte
 	index64, typ64, key64, routing64 []byte
 	body                             []byte // nil: none
+	sourceLast                       bool   // set by the caller: _source is the last member and a value, and is not looked into
 }
 
 // parse finds the members of a line. Members that it does not know are passed over; of a repeated one the
 // last counts.
 func (l *line) parse(b []byte) error {
-	*l = line{}
+	*l = line{sourceLast: l.sourceLast}
 	end, err := eachMember(b, skipSpace(b, 0), func(key []byte, start int) (int, error) {
 		var field *[]byte
 		switch string(key) {
 		case "_source":
-			end := skipValue(b, skipSpace(b, start))
-			if end < 0 {
+			end := len(b) - 1
+			if !l.sourceLast {
+				if end = skipValue(b, skipSpace(b, start)); end < 0 {
+					return -1, errJSON
+				}
+				end = skipSpace(b, end)
+			}
+			if end < start {
 				return -1, errJSON
 			}
-			end = skipSpace(b, end)
 			l.body = b[start:end:end]
 			return end, nil
 		case "_index":

@@ -34,7 +34,7 @@ func openLines(r io.Reader) (*lines, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &lines{z: z, buf: make([]byte, 0, lineBuffer)}, nil
+	return &lines{z: z, buf: make([]byte, 0, lineBuffer), line: line{sourceLast: true}}, nil
 }
 
 // next gives the next line without its line break, valid until the following call.

@@ -44,11 +44,15 @@ type parquetFile struct {
 	finder  *finder
 	limit   int64 // of a row group
 
-	rows    [][]parquet.Value // by column, the rows not yet handed over
-	n       int               // rows in there
-	bytes   int               // of their bodies
-	strings []byte            // strings that had escapes; rows point into it
-	grouped int64             // rows in the row group
+	rows       [][]parquet.Value // by column, the rows not yet handed over
+	n          int               // rows in there
+	bytes      int               // of their bodies
+	strings    []byte            // strings that had escapes; rows point into it
+	index      []byte            // the one index of the file
+	validIndex bool              // it is UTF-8
+	typ        string
+	typText    []byte // typ, for rows to point to
+	grouped    int64  // rows in the row group
 }
 
 // An orderedGroup is a schema in which the columns keep their order.
@@ -101,14 +105,14 @@ func schemaOf(c *columns) *parquet.Schema {
 	return parquet.NewSchema("record", group)
 }
 
-func newParquetFile(f *file, cfg *Config, c columns) *parquetFile {
+func newParquetFile(f *file, index string, cfg *Config, c columns) *parquetFile {
 	if c.root == nil {
 		c.root = &field{column: -1}
 	}
 	schema := schemaOf(&c)
 	total := len(baseColumns) + len(c.list)
 	w := &parquetFile{
-		f: f, typed: c.list, finder: newFinder(&c),
+		f: f, index: []byte(index), validIndex: utf8.ValidString(index), typed: c.list, finder: newFinder(&c),
 		limit: min(rowGroupBytes, cfg.FileBytes),
 		rows:  make([][]parquet.Value, total),
 	}
@@ -132,7 +136,8 @@ func newParquetFile(f *file, cfg *Config, c columns) *parquetFile {
 }
 
 func (w *parquetFile) write(r *flow.Record) (refused, err error) {
-	if !utf8.Valid(r.Key) || !utf8.Valid(r.Routing) || !utf8.Valid(r.Body) || !utf8.ValidString(r.Index) || !utf8.ValidString(r.Type) {
+	if !utf8.Valid(r.Key) || !utf8.Valid(r.Routing) || !utf8.Valid(r.Body) || !utf8.ValidString(r.Type) ||
+		!w.validIndex {
 		return errText, nil
 	}
 	if r.Body == nil {
@@ -140,8 +145,11 @@ func (w *parquetFile) write(r *flow.Record) (refused, err error) {
 	} else if err := w.finder.find(r.Body); err != nil {
 		return err, nil
 	}
-	w.addString(colIndex, []byte(r.Index), true, 0)
-	w.addString(colType, []byte(r.Type), r.Type != "", 1)
+	if r.Type != w.typ {
+		w.typ, w.typText = r.Type, []byte(r.Type)
+	}
+	w.addString(colIndex, w.index, true, 0)
+	w.addString(colType, w.typText, r.Type != "", 1)
 	w.addString(colID, r.Key, true, 0)
 	w.addString(colRouting, r.Routing, r.Routing != nil, 1)
 	w.addString(colSource, r.Body, r.Body != nil, 1)

@@ -2,7 +2,9 @@ package archive
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
+	"math/bits"
 	"unicode/utf8"
 )
 
@@ -21,21 +23,36 @@ func skipSpace(b []byte, i int) int {
 
 // skipString returns the offset after the string that begins at i, or -1.
 func skipString(b []byte, i int) int {
-	for i++; ; i++ {
-		n := bytes.IndexByte(b[i:], '"')
-		if n < 0 {
-			return -1
+	i++
+	for i+8 <= len(b) { // eight bytes at a time, up to a quote or a backslash
+		x := binary.LittleEndian.Uint64(b[i:])
+		m := zeroBytes(x^(ones*'"')) | zeroBytes(x^(ones*'\\'))
+		if m == 0 {
+			i += 8
+			continue
 		}
-		j := i + n
-		k := j
-		for k > i && b[k-1] == '\\' {
-			k--
+		i += bits.TrailingZeros64(m) / 8
+		if b[i] == '"' {
+			return i + 1
 		}
-		if i = j; (j-k)%2 == 0 {
-			return j + 1
-		}
+		i += 2
 	}
+	for i < len(b) {
+		switch b[i] {
+		case '"':
+			return i + 1
+		case '\\':
+			i++
+		}
+		i++
+	}
+	return -1
 }
+
+const ones = 0x0101010101010101
+
+// zeroBytes has the high bit of the lowest byte of x that is zero set, and none below it.
+func zeroBytes(x uint64) uint64 { return (x - ones) &^ x & (ones << 7) }
 
 // structural marks the bytes at which skipValue stops within an object or array.
 var structural = [256]bool{'"': true, '{': true, '}': true, '[': true, ']': true}

@@ -49,6 +49,7 @@ var (
 	_ flow.Committer   = (*Sink)(nil)
 	_ flow.DeadLetters = (*Sink)(nil)
 	_ flow.Ledger      = (*Sink)(nil)
+	_ flow.Releaser    = (*Sink)(nil)
 	_ flow.Preparer    = (*Sink)(nil)
 	_ flow.Finisher    = (*Sink)(nil)
 )
@@ -268,6 +269,10 @@ func (s *Sink) makeDir(dir string) error {
 func (s *Sink) commit(files []File, cs []flow.Checkpoint) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.commitLocked(files, cs)
+}
+
+func (s *Sink) commitLocked(files []File, cs []flow.Checkpoint) error {
 	if s.closed {
 		return errClosed
 	}
@@ -275,6 +280,9 @@ func (s *Sink) commit(files []File, cs []flow.Checkpoint) error {
 		old, ok := s.history.checkpoints[c.Part]
 		return ok && sameCheckpoint(&old, &c)
 	})
+	for i := range cs {
+		cs[i].Position = slices.Clone(cs[i].Position)
+	}
 	if len(files) == 0 && len(cs) == 0 {
 		return nil
 	}
@@ -300,7 +308,7 @@ func sameCheckpoint(a, b *flow.Checkpoint) bool {
 	return a.Part == b.Part && a.Group == b.Group && string(a.Position) == string(b.Position) && a.Done == b.Done && a.Tally == b.Tally
 }
 
-// Claim implements flow.Ledger. A part stays lent until this process ends.
+// Claim implements flow.Ledger. A part stays lent until it is released, or this process ends.
 func (s *Sink) Claim(ctx context.Context, p flow.Part) (flow.Checkpoint, error) {
 	if err := ctx.Err(); err != nil {
 		return flow.Checkpoint{}, err
@@ -321,12 +329,27 @@ func (s *Sink) Claim(ctx context.Context, p flow.Part) (flow.Checkpoint, error) 
 	return c, nil
 }
 
+// Release implements flow.Releaser.
+func (s *Sink) Release(ctx context.Context, part string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.taken, part)
+	return nil
+}
+
 // Save implements flow.Ledger, for checkpoints that come without records.
 func (s *Sink) Save(ctx context.Context, cs ...flow.Checkpoint) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.commit(nil, cs)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := range cs {
+		if !s.taken[cs[i].Part] {
+			return fmt.Errorf("save %s: %w", cs[i].Part, flow.ErrLost)
+		}
+	}
+	return s.commitLocked(nil, cs)
 }
 
 // Prepare implements flow.Preparer: the mappings of the groups give Parquet files their columns, and all that

@@ -243,8 +243,13 @@ func (r *reader) Ack(ctx context.Context, next flow.Position) error { return nil
 
 // Close implements flow.Reader.
 func (r *reader) Close() error {
+	if r.f == nil {
+		return nil
+	}
 	r.rows.close()
-	return r.f.Close()
+	err := r.f.Close()
+	r.f = nil
+	return err
 }
 
 // A name turns the bytes of names that repeat into strings, without making each anew.

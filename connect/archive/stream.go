@@ -29,6 +29,9 @@ const (
 
 // Write implements flow.Sink. A record whose body is not one line of JSON is a Permanent failure.
 func (s *stream) Write(ctx context.Context, recs []flow.Record) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var failures flow.Failures
