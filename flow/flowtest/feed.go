@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"sync"
 	"sync/atomic"
 
 	"github.com/narudata/naru/flow"
@@ -24,7 +25,9 @@ type Feed struct {
 	// EndWithLast has the last batch of a part come together with io.EOF.
 	EndWithLast bool
 
-	acked  atomic.Int64
+	mu    sync.Mutex     // guards acked
+	acked map[string]int // how far each part is acknowledged, in records
+
 	opened atomic.Int64
 	open   atomic.Int64
 }
@@ -74,8 +77,16 @@ func (f *Feed) All() []flow.Record {
 // Readers gives how many readers were opened, and how many of them are open.
 func (f *Feed) Readers() (opened, open int) { return int(f.opened.Load()), int(f.open.Load()) }
 
-// Acknowledged gives the sum of the last acknowledged positions, in records.
-func (f *Feed) Acknowledged() int { return int(f.acked.Load()) }
+// Acknowledged gives how many records of all parts are acknowledged.
+func (f *Feed) Acknowledged() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	sum := 0
+	for _, n := range f.acked {
+		sum += n
+	}
+	return sum
+}
 
 // Groups implements flow.Describer.
 func (f *Feed) Groups(context.Context) ([]flow.Group, error) { return f.About, nil }
@@ -110,7 +121,7 @@ func (f *Feed) Open(ctx context.Context, p flow.Part, from flow.Position) (flow.
 		}
 		f.opened.Add(1)
 		f.open.Add(1)
-		return &feedReader{feed: f, records: f.Pieces[i].Records, at: at, acked: at}, nil
+		return &feedReader{feed: f, part: p.ID, records: f.Pieces[i].Records, at: at}, nil
 	}
 	return nil, flow.Permanent(fmt.Errorf("no part %q", p.ID))
 }
@@ -131,9 +142,9 @@ func offset(from flow.Position, most int) (int, error) {
 
 type feedReader struct {
 	feed    *Feed
+	part    string
 	records []flow.Record
 	at      int
-	acked   int
 	closed  bool
 }
 
@@ -173,11 +184,12 @@ func (r *feedReader) Ack(ctx context.Context, next flow.Position) error {
 	if err != nil {
 		return err
 	}
-	if at < r.acked {
-		return fmt.Errorf("acknowledged %d after %d", at, r.acked)
+	r.feed.mu.Lock()
+	defer r.feed.mu.Unlock()
+	if r.feed.acked == nil {
+		r.feed.acked = make(map[string]int)
 	}
-	r.feed.acked.Add(int64(at - r.acked))
-	r.acked = at
+	r.feed.acked[r.part] = max(r.feed.acked[r.part], at)
 	return ctx.Err()
 }
 

@@ -3,6 +3,7 @@ package flowtest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/narudata/naru/flow"
@@ -36,7 +37,7 @@ func (s *Shelf) Write(ctx context.Context, recs []flow.Record) error {
 		err = s.Before(ctx, recs)
 	}
 	failed := make(map[int]bool)
-	if fs, ok := err.(flow.Failures); ok {
+	if fs, ok := errors.AsType[flow.Failures](err); ok {
 		for _, f := range fs {
 			failed[f.Index] = true
 		}
