@@ -1,11 +1,13 @@
 package testbed
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/narudata/naru/flow"
 )
@@ -70,7 +72,7 @@ func drainPart(ctx context.Context, src flow.Source, part flow.Part, rng *rand.R
 		if err != nil {
 			return err
 		}
-		next, err := drainSome(ctx, r, part, rng, lines)
+		next, err := drainSome(ctx, r, part, at, rng, lines)
 		if err = errors.Join(err, r.Close()); err != nil || next == nil {
 			return err
 		}
@@ -79,8 +81,9 @@ func drainPart(ctx context.Context, src flow.Source, part flow.Part, rng *rand.R
 }
 
 // drainSome reads to the end of the part (next is nil then) or, at random, only up to next.
-func drainSome(ctx context.Context, r flow.Reader, part flow.Part, rng *rand.Rand, lines map[string][]Line) (next flow.Position, err error) {
+func drainSome(ctx context.Context, r flow.Reader, part flow.Part, from flow.Position, rng *rand.Rand, lines map[string][]Line) (next flow.Position, err error) {
 	var b flow.Batch
+	at := slices.Clone(from)
 	for {
 		b.Reset()
 		b.MaxRecords, b.MaxBytes = 1+rng.IntN(300), 1<<uint(10+rng.IntN(12))
@@ -88,9 +91,6 @@ func drainSome(ctx context.Context, r flow.Reader, part flow.Part, rng *rand.Ran
 		last := errors.Is(err, io.EOF)
 		if err != nil && !last {
 			return nil, err
-		}
-		if len(b.Records) == 0 && !last {
-			return nil, errors.New("an empty batch that is not the last")
 		}
 		for i := range b.Records {
 			line, err := lineOf(&b.Records[i])
@@ -105,11 +105,12 @@ func drainSome(ctx context.Context, r flow.Reader, part flow.Part, rng *rand.Ran
 		if last {
 			return nil, nil
 		}
-		if len(b.Next) == 0 {
-			return nil, errors.New("a batch without a position")
+		if len(b.Next) == 0 || bytes.Equal(b.Next, at) {
+			return nil, fmt.Errorf("a batch of %d records, not the last, that does not move on from position %x", len(b.Records), at)
 		}
+		at = append(at[:0], b.Next...)
 		if rng.IntN(20) == 0 {
-			return append(flow.Position(nil), b.Next...), nil
+			return at, nil
 		}
 	}
 }

@@ -167,7 +167,7 @@ func (h hit) line() Line {
 	}
 	source := []byte(h.Source)
 	for i, c := range source {
-		if c == '\n' || c == '\r' {
+		if c == '\n' {
 			source[i] = ' '
 		}
 	}

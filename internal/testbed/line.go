@@ -15,7 +15,7 @@ type Line struct {
 	Type    string // empty for `_doc`, the type of an index without types
 	ID      string
 	Routing string // empty: none
-	Source  []byte // `_source`, a line break between its tokens replaced by a space; nil: the index does not keep it
+	Source  []byte // `_source`, a newline between its tokens replaced by a space; nil: the index does not keep it
 }
 
 func (l Line) String() string {
