@@ -74,9 +74,11 @@ func (in *input) segmentInfo(h Header, name string, id ID) (*SegmentInfo, error)
 	if si.MaxDoc < 0 {
 		return nil, corruptf("%d documents", si.MaxDoc)
 	}
+	// A segment that IndexWriter.addIndexes copied (_shrink, _split, _clone) has a new name, and the list of its files
+	// still the old one: SegmentInfo.namedForThisSegment renames them when it reads. But a list they must be.
 	for _, f := range files {
-		if f != name && !strings.HasPrefix(f, name+".") && !strings.HasPrefix(f, name+"_") {
-			return nil, corruptf("lists file %q, which is not of segment %s", f, name)
+		if !strings.HasPrefix(f, "_") {
+			return nil, corruptf("lists %q, which is no file of a segment", f)
 		}
 	}
 	return si, nil
