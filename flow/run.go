@@ -110,7 +110,7 @@ type run struct {
 	parts   chan Part
 	cut     atomic.Bool // draining left something undone
 	memory  budget
-	batches sync.Pool // of *Batch, empty
+	batches batches
 	hashers sync.Pool // of *Hasher
 	books   books
 }
@@ -135,7 +135,6 @@ func newRun(ctx context.Context, f Flow, o Options) (*run, error) {
 	}
 	r := &run{Flow: f, o: o, log: o.Log, parent: ctx, parts: make(chan Part), memory: budget{limit: o.MemoryBytes}}
 	r.ctx, r.stop = context.WithCancelCause(ctx)
-	r.batches.New = func() any { return new(Batch) }
 	r.hashers.New = func() any { return new(Hasher) }
 	return r, nil
 }
@@ -231,7 +230,7 @@ func (r *run) batch(ctx context.Context) (*Batch, int64, error) {
 }
 
 func (r *run) emptyBatch() *Batch {
-	b := r.batches.Get().(*Batch)
+	b := r.batches.take()
 	b.MaxRecords, b.MaxBytes = r.o.BatchRecords, r.o.BatchBytes
 	return b
 }
@@ -245,10 +244,35 @@ func (r *run) reweigh(t *ticket) {
 
 // recycle lets go of the ticket's batch.
 func (r *run) recycle(t *ticket) {
-	t.batch.Reset()
-	r.batches.Put(t.batch)
+	r.batches.giveBack(t.batch)
 	r.memory.charge(-t.weight)
 	t.batch, t.weight, t.rejected, t.why = nil, 0, nil, nil
+}
+
+// batches are those that are empty and waiting to be filled anew. There are never more than were once alive at
+// the same time, which a sync.Pool does not see to.
+type batches struct {
+	mu   sync.Mutex // guards idle
+	idle []*Batch
+}
+
+func (p *batches) take() *Batch {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	if last < 0 {
+		return new(Batch)
+	}
+	b := p.idle[last]
+	p.idle = p.idle[:last]
+	return b
+}
+
+func (p *batches) giveBack(b *Batch) {
+	b.Reset()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.idle = append(p.idle, b)
 }
 
 // forgetful is the ledger of a flow that has none.
