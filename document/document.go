@@ -38,11 +38,12 @@ func OneLine(dst, src []byte) ([]byte, error) {
 		return marked(cbor.AppendJSON(dst[:0], src))
 	case formatYAML:
 		return marked(yaml.AppendJSON(dst[:0], src))
+	default:
+		if len(src) == 0 {
+			return nil, fmt.Errorf("%w: no content", ErrMalformed)
+		}
+		return nil, fmt.Errorf("%w: begins with %q, neither JSON, SMILE, CBOR nor YAML", ErrMalformed, src[:min(len(src), 8)])
 	}
-	if len(src) == 0 {
-		return nil, fmt.Errorf("%w: no content", ErrMalformed)
-	}
-	return nil, fmt.Errorf("%w: begins with %q, neither JSON, SMILE, CBOR nor YAML", ErrMalformed, src[:min(len(src), 8)])
 }
 
 func marked(out []byte, err error) ([]byte, error) {

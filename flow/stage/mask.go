@@ -151,8 +151,9 @@ func (k *masking) replace(dst []byte, v document.Value) ([]byte, error) {
 	case document.Number:
 		sum := k.hash('n', canonicalNumber(v.Raw))
 		return strconv.AppendUint(dst, binary.BigEndian.Uint64(sum)%math.MaxInt32+1, 10), nil
+	default:
+		return append(dst, v.Raw...), nil
 	}
-	return append(dst, v.Raw...), nil
 }
 
 // appendText appends the mask of k.text and a closing quotation mark.

@@ -44,7 +44,7 @@ func LoadMaskKey(file string, getenv func(string) string) (Secret, error) {
 	if err != nil {
 		return Secret{}, fmt.Errorf("mask key: %w", err)
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }() // it was only read
 	const maxBytes = 64 << 10
 	text, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
 	if err != nil {

@@ -97,11 +97,12 @@ func appendNode(dst []byte, n *yaml.Node, depth int) ([]byte, error) {
 		return append(dst, ']'), nil
 	case yaml.AliasNode:
 		return jackson.AppendString(dst, n.Value), nil
+	default:
+		if dst, err = appendScalar(dst, n); err != nil {
+			return nil, fmt.Errorf("line %d: %w", n.Line, err)
+		}
+		return dst, nil
 	}
-	if dst, err = appendScalar(dst, n); err != nil {
-		return nil, fmt.Errorf("line %d: %w", n.Line, err)
-	}
-	return dst, nil
 }
 
 func appendScalar(dst []byte, n *yaml.Node) ([]byte, error) {

@@ -136,13 +136,19 @@ func (c *comparison) readPart(ctx context.Context, worker int, b *flow.Batch, r 
 		}
 		if err == nil {
 			err = reader.Read(ctx, b)
-			if end = err == io.EOF; end {
+			end = err == io.EOF //nolint:errorlint // itself: a wrapped one is a connection that broke
+			switch {
+			case end:
 				err = nil
+			case err == nil && len(b.Records) > 0 && len(b.Next) == 0:
+				err = flow.Permanent(errors.New("the source gave records without a position after them"))
 			}
 		}
 		if err == nil {
 			failures = 0
-			next = slices.Clone(b.Next)
+			if len(b.Next) > 0 {
+				next = slices.Clone(b.Next)
+			}
 			if err := c.stage(ctx, stages, g, b); err != nil {
 				return err
 			}
