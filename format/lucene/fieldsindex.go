@@ -152,7 +152,10 @@ func monotonicIndex(meta, data *input) (chunks, error) {
 	meta.i32()
 	shift := int(meta.i32())
 	n := int(meta.i32())
-	if meta.err == nil && (shift < 2 || shift > 22 || n < 1 || n > 21*len(data.b)+1<<22) {
+	if meta.err != nil {
+		return nil, meta.err
+	}
+	if shift < 2 || shift > 22 || n < 1 || n > 21*len(data.b)+1<<22 {
 		return nil, corruptf("%d chunks in blocks of 2^%d", n, shift)
 	}
 	docs := monotonic{shift: shift}
