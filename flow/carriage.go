@@ -183,7 +183,7 @@ func (c *carriage) read() (t *ticket, end bool, err error) {
 	}
 	t = &ticket{batch: b, weight: weight}
 	err = c.reader.Read(c.reading, b)
-	end = err == io.EOF // itself: a wrapped one is a connection that broke, not the end of the part
+	end = err == io.EOF //nolint:errorlint // itself: a wrapped one is a connection that broke, not the end of the part
 	if err == nil && len(b.Records) > 0 && len(b.Next) == 0 {
 		err = Permanent(errors.New("the source gave records without a position after them"))
 	}

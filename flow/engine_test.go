@@ -76,7 +76,7 @@ func TestWhatIsChargedWithoutAskingKeepsOthersWaiting(t *testing.T) {
 func TestWaitsDoubleUpToTheirBoundAndAreRandom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := Retry{First: time.Second, Max: 10 * time.Second}
-		for failures, bound := range map[int]time.Duration{1: 1, 2: 2, 3: 4, 4: 8, 5: 10, 6: 10, 1000: 10} {
+		for failures, bound := range map[int]int{1: 1, 2: 2, 3: 4, 4: 8, 5: 10, 6: 10, 1000: 10} {
 			seen := make(map[time.Duration]bool)
 			for range 200 {
 				began := time.Now()
@@ -84,7 +84,7 @@ func TestWaitsDoubleUpToTheirBoundAndAreRandom(t *testing.T) {
 					t.Fatal(err)
 				}
 				took := time.Since(began)
-				if took > bound*time.Second {
+				if took > time.Duration(bound)*time.Second {
 					t.Fatalf("after %d failures: waited %v", failures, took)
 				}
 				seen[took] = true

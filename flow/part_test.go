@@ -15,7 +15,6 @@ import (
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/flowtest"
-	"github.com/narudata/naru/flow/ledger"
 )
 
 func TestADamagedPartFailsAndTheRestGoesOn(t *testing.T) {
@@ -159,7 +158,7 @@ func TestPartsThatCannotBeListedStopTheFlow(t *testing.T) {
 
 func TestDoneAndTakenPartsAreBooked(t *testing.T) {
 	feed := flowtest.NewFeed(4, 2, 50)
-	books := new(ledger.Memory)
+	books := new(flowtest.Books)
 	shelf := new(flowtest.Shelf)
 	one := &flowtest.Feed{Pieces: feed.Pieces[:1]}
 	run(t, flow.Flow{Source: one, Sink: shelf, Ledger: books}, flow.Options{})
@@ -200,7 +199,7 @@ func TestTheSourceIsToldAfterTheLedgerAndTheLedgerAfterTheSink(t *testing.T) {
 			written[recs[0].Index] += int64(len(recs))
 			return nil
 		}}
-		books := &diary{Ledger: new(ledger.Memory)}
+		books := &diary{Ledger: new(flowtest.Books)}
 		books.fail = func(cs []flow.Checkpoint) error {
 			mu.Lock()
 			defer mu.Unlock()
@@ -241,7 +240,7 @@ func TestCheckpointsAreSavedAtIntervalsAlsoWhileTheSourceWaits(t *testing.T) {
 			}
 			return read()
 		}}
-		books := &diary{Ledger: new(ledger.Memory)}
+		books := &diary{Ledger: new(flowtest.Books)}
 		began := time.Now()
 		run(t, flow.Flow{Source: source, Sink: new(flowtest.Shelf), Ledger: books}, flow.Options{BatchRecords: 10, SaveInterval: time.Minute})
 		saves := books.all()
@@ -263,7 +262,7 @@ func TestAFailingLedgerIsTriedAgainAndThenStopsTheFlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("no space left on device")
 		fails := 2
-		books := &diary{Ledger: new(ledger.Memory), fail: func([]flow.Checkpoint) error {
+		books := &diary{Ledger: new(flowtest.Books), fail: func([]flow.Checkpoint) error {
 			if fails--; fails >= 0 {
 				return full
 			}
@@ -274,7 +273,7 @@ func TestAFailingLedgerIsTriedAgainAndThenStopsTheFlow(t *testing.T) {
 			t.Errorf("report %+v", report)
 		}
 		fails = 1000
-		f.Ledger = &diary{Ledger: new(ledger.Memory), fail: books.fail}
+		f.Ledger = &diary{Ledger: new(flowtest.Books), fail: books.fail}
 		report, err := flow.Run(t.Context(), f, flow.Options{})
 		if !errors.Is(err, full) || report.Complete() || report.Total.Run.Read != 0 {
 			t.Errorf("report %+v, %v", report, err)
@@ -284,7 +283,7 @@ func TestAFailingLedgerIsTriedAgainAndThenStopsTheFlow(t *testing.T) {
 
 func TestALostPartIsDroppedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		books := &diary{Ledger: new(ledger.Memory), fail: func(cs []flow.Checkpoint) error {
+		books := &diary{Ledger: new(flowtest.Books), fail: func(cs []flow.Checkpoint) error {
 			if cs[0].Part == "index-0/0" && cs[0].Tally.Read > 0 {
 				return fmt.Errorf("lease expired: %w", flow.ErrLost)
 			}
@@ -310,7 +309,7 @@ func TestALostPartIsDroppedAtOnce(t *testing.T) {
 }
 
 func TestBooksThatDoNotAddUpStopTheFlow(t *testing.T) {
-	books := new(ledger.Memory)
+	books := new(flowtest.Books)
 	feed := flowtest.NewFeed(1, 1, 10)
 	p := feed.Pieces[0].Part
 	if _, err := books.Claim(t.Context(), p); err != nil {
@@ -349,7 +348,7 @@ func TestAnAcknowledgementThatFailsForNowIsRepeated(t *testing.T) {
 func TestAnAcknowledgementThatKeepsFailingFailsThePart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		source := &hooks{Feed: flowtest.NewFeed(1, 1, 10), ack: func(flow.Part, flow.Position) error { return errors.New("not allowed") }}
-		books := new(ledger.Memory)
+		books := new(flowtest.Books)
 		report := run(t, flow.Flow{Source: source, Sink: new(flowtest.Shelf), Ledger: books}, flow.Options{Retry: flow.Retry{Attempts: 2}})
 		if len(report.Failed) != 1 || !strings.Contains(report.Failed[0].Error, "acknowledge: not allowed") {
 			t.Errorf("report %+v", report)

@@ -37,7 +37,7 @@ type GroupReport struct {
 	Earlier  int    `json:"earlier,omitempty"` // of the parts done, those done by earlier runs
 	Failed   int    `json:"failed,omitempty"`
 	Taken    int    `json:"taken,omitempty"` // another worker has them
-	Tally    Tally  `json:"tally"`           // by this run and earlier ones
+	Tally    Tally  `json:"tally"`           // by this run and earlier ones, of the parts that this run came to
 	Run      Tally  `json:"run"`             // by this run
 }
 

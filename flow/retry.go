@@ -36,7 +36,7 @@ func (r Retry) wait(ctx context.Context, failures int) error {
 	for i := 1; i < failures && bound < most; i++ {
 		bound *= 2
 	}
-	t := time.NewTimer(rand.N(min(bound, most) + 1))
+	t := time.NewTimer(rand.N(min(bound, most) + 1)) //nolint:gosec // spreads workers, keeps no secret
 	defer t.Stop()
 	select {
 	case <-t.C:

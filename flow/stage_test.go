@@ -11,7 +11,6 @@ import (
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/flowtest"
-	"github.com/narudata/naru/flow/ledger"
 )
 
 func TestStagesDropAddAlterAndRejectAndTheBooksAddUp(t *testing.T) {
@@ -45,7 +44,7 @@ func TestStagesDropAddAlterAndRejectAndTheBooksAddUp(t *testing.T) {
 		}
 		return nil
 	})
-	feed, shelf, books := flowtest.NewFeed(3, 1, 100), new(flowtest.Shelf), new(ledger.Memory)
+	feed, shelf, books := flowtest.NewFeed(3, 1, 100), new(flowtest.Shelf), new(flowtest.Books)
 	report := run(t, flow.Flow{Source: feed, Stages: []flow.Stage{drop, reject, double}, Sink: shelf, Ledger: books}, flow.Options{BatchRecords: 7})
 	dead, why := shelf.Dead()
 	got := report.Total.Run
@@ -84,7 +83,7 @@ func TestNoPositionIsSavedWhileAStageHoldsRecords(t *testing.T) {
 			}
 			return read()
 		}}
-		books := &diary{Ledger: new(ledger.Memory)}
+		books := &diary{Ledger: new(flowtest.Books)}
 		f := flow.Flow{Source: source, Stages: []flow.Stage{&hoarder{keep: 35}}, Sink: shelf, Ledger: books}
 		run(t, f, flow.Options{BatchRecords: 10, SaveInterval: time.Second})
 		for _, e := range books.all() {
@@ -108,7 +107,7 @@ func TestADrainFlushesWhatStagesHold(t *testing.T) {
 				return read()
 			}}
 			shelf, vault := new(flowtest.Shelf), flowtest.NewVault()
-			f := flow.Flow{Source: source, Stages: []flow.Stage{&hoarder{keep: 1000}}, Sink: shelf, Ledger: new(ledger.Memory)}
+			f := flow.Flow{Source: source, Stages: []flow.Stage{&hoarder{keep: 1000}}, Sink: shelf, Ledger: new(flowtest.Books)}
 			there := shelf.Records
 			if sink == "transactional" {
 				f.Sink, f.Ledger, there = vault, vault, vault.Records

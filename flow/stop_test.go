@@ -12,7 +12,6 @@ import (
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/flowtest"
-	"github.com/narudata/naru/flow/ledger"
 )
 
 // slowly is a Shelf.Before that takes its time.
@@ -24,7 +23,7 @@ func TestADrainDeliversAndSavesWhatIsOnItsWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := flowtest.NewFeed(4, 2, 1000)
 		shelf := &flowtest.Shelf{Before: slowly(time.Second)}
-		books := new(ledger.Memory)
+		books := new(flowtest.Books)
 		drain := make(chan struct{})
 		time.AfterFunc(2500*time.Millisecond, func() { close(drain) })
 		o := flow.Options{Workers: 2, InFlight: 3, BatchRecords: 10, Drain: drain}
@@ -86,7 +85,7 @@ func TestAHardStopReturnsAtOnceAndClaimsOnlyWhatIsSaved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		feed := flowtest.NewFeed(3, 1, 1000)
 		shelf := &flowtest.Shelf{Before: slowly(time.Second)}
-		books := &diary{Ledger: new(ledger.Memory)}
+		books := &diary{Ledger: new(flowtest.Books)}
 		why := errors.New("second interrupt")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		time.AfterFunc(10500*time.Millisecond, func() { cancel(why) })
@@ -119,7 +118,7 @@ func TestAPermanentErrorForAllStopsTheFlowAndSavesTheRest(t *testing.T) {
 			}
 			return sleep(ctx, time.Second)
 		}}
-		books := new(ledger.Memory)
+		books := new(flowtest.Books)
 		report, err := flow.Run(t.Context(), flow.Flow{Source: flowtest.NewFeed(1, 1, 1000), Sink: shelf, Ledger: books},
 			flow.Options{InFlight: 1, BatchRecords: 10})
 		if err == nil || !flow.IsPermanent(err) {
@@ -144,10 +143,10 @@ func TestAWriteIsTriedAgainWithinItsBound(t *testing.T) {
 			t.Fatalf("%d tries, %v", len(tries), err)
 		}
 		waited := false
-		for i, most := range []time.Duration{1, 2, 3, 3, 3} {
+		for i, most := range []int{1, 2, 3, 3, 3} {
 			wait := tries[i+1].Sub(tries[i])
 			waited = waited || wait > 0
-			if wait > most*time.Second {
+			if wait > time.Duration(most)*time.Second {
 				t.Errorf("wait %d took %v", i, wait)
 			}
 		}

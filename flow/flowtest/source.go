@@ -119,7 +119,7 @@ func Source(t *testing.T, open func(t *testing.T) flow.Source, want []flow.Recor
 				b := flow.Batch{MaxRecords: 5}
 				err := r.Read(t.Context(), &b)
 				kept, copies = append(kept, b.Records), append(copies, clones(b.Records))
-				if err == io.EOF {
+				if err == io.EOF { //nolint:errorlint // a reader returns it unwrapped
 					break
 				}
 				if err != nil {
@@ -269,7 +269,7 @@ func tryPart(ctx context.Context, s flow.Source, p flow.Part, from flow.Position
 	b := bounds
 	for {
 		err := r.Read(ctx, &b)
-		if err != nil && err != io.EOF {
+		if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it unwrapped
 			return got, err
 		}
 		if b.MaxRecords > 0 && len(b.Records) > b.MaxRecords {
@@ -285,7 +285,7 @@ func tryPart(ctx context.Context, s flow.Source, p flow.Part, from flow.Position
 				return got, err
 			}
 		}
-		if err == io.EOF {
+		if err == io.EOF { //nolint:errorlint // a reader returns it unwrapped
 			return got, nil
 		}
 		poison(b.Records)

@@ -100,7 +100,10 @@ func Store(t *testing.T, open func(t *testing.T, files map[string][]byte) blob.S
 				t.Errorf("%s: %s", dir, diff)
 			}
 		}
-		for range s.List(t.Context(), ".") {
+		for _, err := range s.List(t.Context(), ".") {
+			if err != nil {
+				t.Error(err)
+			}
 			break // must not go on, nor panic
 		}
 	})

@@ -16,7 +16,7 @@ import (
 
 // Seed gives the seed of a random test, from the variable NARU_SEED if it is set, and prints it.
 func Seed(t testing.TB) uint64 {
-	seed := rand.Uint64()
+	seed := rand.Uint64() //nolint:gosec // a test that can be repeated
 	if text := os.Getenv("NARU_SEED"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {
@@ -43,7 +43,7 @@ type Trouble struct {
 
 // NewTrouble makes trouble of that rate, from 0 to 1.
 func NewTrouble(seed uint64, rate float64) *Trouble {
-	return &Trouble{rng: rand.New(rand.NewPCG(seed, 0)), rate: rate}
+	return &Trouble{rng: rand.New(rand.NewPCG(seed, 0)), rate: rate} //nolint:gosec // a test that can be repeated
 }
 
 func (x *Trouble) intN(n int) int {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"unicode/utf8"
 
 	"github.com/narudata/naru/flow"
 )
@@ -77,9 +78,9 @@ func Read(path string) ([]flow.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var t table
-	if _, _, err := replay(f, path, func(cs []flow.Checkpoint, _ int) { t.apply(cs) }); err != nil {
+	_, _, err = replay(f, path, func(cs []flow.Checkpoint, _ int) { t.apply(cs) })
+	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
 	return t.list(), nil
@@ -89,7 +90,7 @@ func Read(path string) ([]flow.Checkpoint, error) {
 // replaced by its compacted self in between is let go of.
 func openLocked(path string) (*os.File, error) {
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o666)
+		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 		if err != nil {
 			return nil, err
 		}
@@ -156,8 +157,11 @@ func (l *File) Claim(ctx context.Context, p flow.Part) (flow.Checkpoint, error) 
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.closed {
+	switch {
+	case l.closed:
 		return flow.Checkpoint{}, errClosed
+	case !utf8.ValidString(p.ID) || !utf8.ValidString(p.Group): // JSON would change it
+		return flow.Checkpoint{}, flow.Permanent(fmt.Errorf("part %q of %q: a name in a ledger must be UTF-8", p.ID, p.Group))
 	}
 	return l.claim(p)
 }

@@ -216,6 +216,14 @@ func TestALedgerThatHasGrownIsCompacted(t *testing.T) {
 	}
 }
 
+func TestANameThatTheFileCannotKeepIsRefused(t *testing.T) {
+	l := open(t, filepath.Join(t.TempDir(), "ledger"))
+	defer l.Close()
+	if _, err := l.Claim(t.Context(), flow.Part{ID: "caf\xe9/0", Group: "caf\xe9"}); !flow.IsPermanent(err) {
+		t.Errorf("claim: %v", err)
+	}
+}
+
 func TestAnUnchangedCheckpointCostsNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger")
 	l := open(t, path)

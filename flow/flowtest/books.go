@@ -1,0 +1,6 @@
+package flowtest
+
+import "github.com/narudata/naru/flow/ledger"
+
+// Books is a ledger in memory.
+type Books = ledger.Memory
