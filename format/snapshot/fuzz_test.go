@@ -1,0 +1,62 @@
+package snapshot
+
+import (
+	"encoding/binary"
+	"errors"
+	"hash/crc32"
+	"testing"
+)
+
+// resealed gives b with a checksum that fits it, so that the fuzzer gets past it.
+func resealed(b []byte) []byte {
+	if len(b) < 16 {
+		return b
+	}
+	b = append([]byte(nil), b[:len(b)-16]...)
+	b = binary.BigEndian.AppendUint32(b, 0xC02893E8)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	return binary.BigEndian.AppendUint64(b, uint64(crc32.ChecksumIEEE(b)))
+}
+
+// FuzzBlob decodes blobs of every kind. The corpus are blobs of real servers.
+func FuzzBlob(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		b = resealed(b)
+		_, err1 := ReadSnapshot(b)
+		_, err2 := ReadShard(b)
+		m, err3 := DecodeBlob(indexCodec, b)
+		errs := []error{err1, err2, err3}
+		for name := range m {
+			index, err := ReadIndex(b, name)
+			if err == nil {
+				_, err = index.Meta()
+			}
+			errs = append(errs, err)
+		}
+		for _, err := range errs {
+			if err != nil && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrUnsupported) {
+				t.Errorf("neither corrupt nor unsupported: %v", err)
+			}
+		}
+	})
+}
+
+// FuzzRepository decodes an index-N blob. The corpus are those of real servers.
+func FuzzRepository(f *testing.F) {
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := ReadRepository(b)
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) {
+				t.Errorf("not corrupt: %v", err)
+			}
+			return
+		}
+		for i := range r.Indices {
+			for k := range r.Snapshots {
+				if id := r.Snapshots[k].MetaID(&r.Indices[i]); !validName(id) {
+					t.Errorf("metadata at %q", id)
+				}
+			}
+		}
+	})
+}
