@@ -5,16 +5,15 @@ SHELL := bash
 
 GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
-VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED = 0
 
-.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench fuzz clean
+.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-go fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the binary: ./naru
-	$(GO) build -trimpath -ldflags "-s -w -X github.com/narudata/naru/cli.version=$(VERSION)" -o naru .
+	$(GO) build -buildvcs=auto -trimpath -ldflags "-s -w" -o naru .
 
 test: ## every test that needs no server
 	$(GO) test -timeout 20m ./...
@@ -23,7 +22,8 @@ test-race: ## the packages that run concurrently, under the race detector (needs
 	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./flow/... ./connect/... ./migrate/...
 
 test-servers: ## the long test: real Elasticsearch and OpenSearch write repositories from a random corpus, naru reads them
-	tools/test-servers
+	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
+		$(GO) test -v -count=1 -timeout 6h -run 'TestServers|TestKillNine' ./internal/testbed ./cli
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch
@@ -49,7 +49,10 @@ generate: ## docs/reference.md, from the commands and the configuration's types
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo
 
-bench: ## benchmarks: MB/s and allocations
+bench: ## live documents out of a large repository, beside Lucene's own reader (needs Java, Maven, python3)
+	bench/bench.sh
+
+bench-go: ## benchmarks of the packages: MB/s and allocations
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
 
 fuzz: ## each fuzz target for FUZZTIME (10s)

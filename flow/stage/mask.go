@@ -34,9 +34,12 @@ import (
 //
 // Ids, routing values and index names are not masked. If an id or a routing value is made from a masked field,
 // it still tells it. A record whose body is no JSON is refused, not passed on.
+//
+// Fields are paths as document.ParsePaths reads them. Without a KeyFile the key is in the environment variable
+// MaskKeyEnv.
 type Mask struct {
-	Fields  []string `json:"fields"`            // paths as document.ParsePaths reads them
-	KeyFile string   `json:"keyFile,omitempty"` // empty: the key is in the environment variable MaskKeyEnv
+	Fields  []string `json:"fields" doc:"paths of the fields, like user.email"`
+	KeyFile string   `json:"keyFile,omitempty" doc:"file that holds the key; without it the key is in the environment variable NARU_MASK_KEY"`
 }
 
 // Validate says what is wrong with the fields.

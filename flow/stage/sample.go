@@ -19,7 +19,7 @@ import (
 // what a lower rate keeps, a higher one keeps too. The hash is no secret: who chooses ids can choose who is
 // kept.
 type Sample struct {
-	Rate Rate `json:"rate"`
+	Rate Rate `json:"rate" doc:"how many: 1%, or 0.01"`
 }
 
 var _ flow.Stage = (*Sample)(nil)

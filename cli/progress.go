@@ -1,0 +1,285 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"github.com/narudata/naru/flow"
+)
+
+func progressChoice() choice {
+	return choice{value: "auto", of: []string{"auto", "bar", "line", "json", "none"}}
+}
+
+const (
+	lineInterval = 10 * time.Second
+	barInterval  = 200 * time.Millisecond
+	slots        = 8 // indices with a bar of their own, at most
+)
+
+// A watch shows a flow's progress on standard error until it is stopped.
+type watch struct {
+	// Writer is where messages go meanwhile: above the bars, if there are any.
+	io.Writer
+	stop func()
+}
+
+// watch starts to show what snapshot gives, the way mode says.
+func (c *common) watch(ctx context.Context, snapshot func() flow.Snapshot, mode string) watch {
+	if mode == "auto" {
+		mode = "line"
+		if c.Columns(c.Stderr) > 0 && c.Getenv("TERM") != "dumb" {
+			mode = "bar"
+		}
+	}
+	switch mode {
+	case "bar":
+		return c.watchBars(ctx, snapshot)
+	case "line":
+		return every(ctx, c.Stderr, lineInterval, false, func() {
+			if line := progressLine(snapshot(), time.Now()); line != "" {
+				fmt.Fprintln(c.Stderr, line)
+			}
+		})
+	case "json":
+		e := json.NewEncoder(c.Stderr)
+		return every(ctx, c.Stderr, lineInterval, true, func() {
+			_ = e.Encode(progressEvent{time.Now().UTC(), snapshot()})
+		})
+	}
+	return watch{c.Stderr, func() {}}
+}
+
+// A progressEvent is a line of --progress json.
+type progressEvent struct {
+	Time time.Time `json:"time"`
+	flow.Snapshot
+}
+
+// every calls show at intervals, and a last time when it is stopped if the last state matters.
+func every(ctx context.Context, w io.Writer, interval time.Duration, last bool, show func()) watch {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		for {
+			select {
+			case <-t.C:
+				show()
+			case <-ctx.Done():
+				if last {
+					show()
+				}
+				return
+			}
+		}
+	})
+	return watch{w, func() {
+		cancel()
+		wg.Wait()
+	}}
+}
+
+// progressLine is one line about the whole flow; "" as long as there is nothing to say.
+func progressLine(s flow.Snapshot, now time.Time) string {
+	if s.Started.IsZero() {
+		return ""
+	}
+	done := 0
+	for _, g := range s.Groups {
+		if finished(&g) {
+			done++
+		}
+	}
+	t := &s.Total
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s documents", count(t.Records))
+	if t.ExpectedRecords > 0 {
+		fmt.Fprintf(&b, " of %s (%d%%)", count(t.ExpectedRecords), percent(t.Records, t.ExpectedRecords))
+	}
+	fmt.Fprintf(&b, ", %d of %s done", done, plural(int64(len(s.Groups)), "index"))
+	if r := rate(t.Records-t.EarlierRecords, now.Sub(s.Started)); r > 0 {
+		fmt.Fprintf(&b, ", %s documents/s", count(r))
+	}
+	if left := left(t, now.Sub(s.Started)); left > 0 {
+		fmt.Fprintf(&b, ", %s left", elapsed(left))
+	}
+	if t.Dead > 0 {
+		fmt.Fprintf(&b, ", %s dead letters", count(t.Dead))
+	}
+	if t.Failed > 0 {
+		fmt.Fprintf(&b, ", %s failed", plural(t.Failed, "part"))
+	}
+	return b.String()
+}
+
+// finished reports that all of a group's parts known so far are done with.
+func finished(g *flow.GroupProgress) bool {
+	if g.Parts == 0 {
+		return g.ExpectedRecords == 0
+	}
+	return g.Done+g.Failed+g.Taken >= g.Parts && g.Records >= g.ExpectedRecords
+}
+
+func percent(n, of int64) int64 {
+	if of <= 0 {
+		return 100
+	}
+	return min(100, n*100/of)
+}
+
+// left is how long the rest takes if it goes on as this run went so far; 0: not known.
+func left(g *flow.GroupProgress, spent time.Duration) time.Duration {
+	done, all, earlier := g.Bytes, g.ExpectedBytes, g.EarlierBytes
+	if all <= 0 || done-earlier <= 0 {
+		done, all, earlier = g.Records, g.ExpectedRecords, g.EarlierRecords
+	}
+	if all <= done || done-earlier <= 0 || spent < time.Second {
+		return 0
+	}
+	return time.Duration(float64(spent) * float64(all-done) / float64(done-earlier)).Round(time.Second)
+}
+
+// watchBars draws bars: one for each of a few indices that are being carried, and one for all.
+func (c *common) watchBars(ctx context.Context, snapshot func() flow.Snapshot) watch {
+	width := max(c.columns(c.Stderr), 40)
+	pool := mpb.NewWithContext(ctx, mpb.WithOutput(c.Stderr), mpb.WithWidth(width-1), mpb.WithAutoRefresh(), mpb.WithRefreshRate(barInterval))
+	b := &bars{pool: pool, width: width}
+	b.total = b.bar(1<<20, func() string { return "total" }, func() (flow.GroupProgress, time.Time) { return b.all.Total, b.all.Started })
+	w := every(ctx, pool, barInterval, true, func() { b.show(snapshot()) })
+	return watch{aboveBars{pool, c.Stderr}, func() {
+		w.stop()
+		for _, s := range b.slots {
+			s.bar.Abort(true)
+		}
+		b.total.Abort(true)
+		pool.Wait()
+	}}
+}
+
+// aboveBars writes above the bars, and plainly once they are gone.
+type aboveBars struct {
+	pool *mpb.Progress
+	w    io.Writer
+}
+
+func (a aboveBars) Write(p []byte) (int, error) {
+	if n, err := a.pool.Write(p); err == nil {
+		return n, nil
+	}
+	return a.w.Write(p)
+}
+
+type bars struct {
+	pool  *mpb.Progress
+	width int
+	total *mpb.Bar
+
+	mu    sync.Mutex // guards all and the slots' group: mpb's goroutine reads them
+	all   flow.Snapshot
+	slots []*slot
+}
+
+// A slot is a line with the bar of one index, then of another.
+type slot struct {
+	bar   *mpb.Bar
+	group flow.GroupProgress
+}
+
+// show takes a new state over: an index that is finished gives its slot to one that is not.
+func (b *bars) show(s flow.Snapshot) {
+	b.mu.Lock()
+	b.all = s
+	byName := make(map[string]*flow.GroupProgress, len(s.Groups))
+	for i := range s.Groups {
+		byName[s.Groups[i].Name] = &s.Groups[i]
+	}
+	drawn := map[string]bool{}
+	for _, slot := range b.slots {
+		if g := byName[slot.group.Name]; g != nil {
+			slot.group = *g
+		}
+		drawn[slot.group.Name] = true
+	}
+	next := 0
+	for i := range s.Groups {
+		g := &s.Groups[i]
+		if drawn[g.Name] || g.Parts == 0 || finished(g) || g.Records == g.EarlierRecords {
+			continue
+		}
+		for next < len(b.slots) && !finished(&b.slots[next].group) {
+			next++
+		}
+		if next < len(b.slots) {
+			b.slots[next].group = *g
+			next++
+		} else if len(b.slots) < slots {
+			b.slots = append(b.slots, &slot{group: *g})
+			next = len(b.slots)
+		} else {
+			break
+		}
+	}
+	started, fresh := s.Started, b.slots
+	b.mu.Unlock()
+	for i, slot := range fresh {
+		if slot.bar == nil {
+			slot.bar = b.bar(i, func() string { return slot.group.Name },
+				func() (flow.GroupProgress, time.Time) { return slot.group, started })
+		}
+		b.advance(slot.bar, &slot.group)
+	}
+	b.advance(b.total, &s.Total)
+}
+
+// advance moves a bar to where its group is. It never reaches the end: a bar that is complete cannot be reused.
+func (b *bars) advance(bar *mpb.Bar, g *flow.GroupProgress) {
+	done, all := g.Bytes, g.ExpectedBytes
+	if all <= 0 {
+		done, all = g.Records, g.ExpectedRecords
+	}
+	bar.SetTotal(max(all, 1)+1, false)
+	bar.SetCurrent(min(max(done, 0), max(all, 1)))
+}
+
+// bar adds a line: name, bar, percent, documents, rate, time left.
+func (b *bars) bar(priority int, name func() string, state func() (flow.GroupProgress, time.Time)) *mpb.Bar {
+	nameWidth := min(28, max(12, b.width/3))
+	text := func(f func() string) decor.Decorator {
+		return decor.Any(func(decor.Statistics) string {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			return f()
+		})
+	}
+	return b.pool.New(1, mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
+		mpb.BarPriority(priority),
+		mpb.PrependDecorators(text(func() string {
+			n := cut(printable(name()), nameWidth)
+			return n + strings.Repeat(" ", nameWidth-cellWidth(n))
+		})),
+		mpb.AppendDecorators(text(func() string {
+			g, started := state()
+			done, all := g.Bytes, g.ExpectedBytes
+			if all <= 0 {
+				done, all = g.Records, g.ExpectedRecords
+			}
+			spent := time.Since(started)
+			remaining := ""
+			if l := left(&g, spent); l > 0 {
+				remaining = elapsed(l)
+			}
+			return fmt.Sprintf("%3d%% %11s %9s/s %6s", percent(done, all), count(g.Records),
+				count(rate(g.Records-g.EarlierRecords, spent)), remaining)
+		})),
+	)
+}

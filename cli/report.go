@@ -1,0 +1,349 @@
+package cli
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/narudata/naru/flow"
+)
+
+// States of a carry and of an index in it.
+const (
+	stateDone        = "done"
+	stateEarlier     = "done before" // nothing was left for this run
+	statePartial     = "partial"     // done, but something could not be carried whole
+	stateFailed      = "failed"      // parts could not be read
+	stateInterrupted = "interrupted"
+	stateTaken       = "elsewhere" // another process has what is left
+	stateStopped     = "stopped"   // by an error
+	stateMismatch    = "mismatch"  // the verification found a difference
+)
+
+// A carryReport is the result of a carry, as -o json prints it.
+type carryReport struct {
+	From         string             `json:"from"`
+	To           string             `json:"to"`
+	State        string             `json:"state"`
+	Indices      []indexReport      `json:"indices"`
+	Total        indexReport        `json:"total"`
+	Run          runReport          `json:"run"`
+	Failed       []flow.PartFailure `json:"failed_parts,omitempty"`
+	DeadLetters  []flow.Reason      `json:"dead_letters,omitempty"`
+	Notes        []string           `json:"notes,omitempty"`
+	Verification *verification      `json:"verification,omitempty"`
+	Error        string             `json:"error,omitempty"`
+	Nothing      bool               `json:"nothing_to_do,omitempty"` // earlier runs had done it all
+	Next         []string           `json:"next,omitempty"`
+}
+
+// A runReport is what this run alone did.
+type runReport struct {
+	Documents int64   `json:"documents"`
+	Bytes     int64   `json:"bytes"`
+	Seconds   float64 `json:"seconds"`
+	PerSecond int64   `json:"documents_per_second"`
+}
+
+// An indexReport is the books of an index, over this run and earlier ones.
+type indexReport struct {
+	Index         string `json:"index,omitempty"`
+	Documents     int64  `json:"documents"` // what there is to read
+	Delivered     int64  `json:"delivered"`
+	WithoutSource int64  `json:"without_source"` // of those delivered
+	DeadLettered  int64  `json:"dead_lettered"`
+	Dropped       int64  `json:"dropped"` // by a stage: not in the sample
+	Bytes         int64  `json:"bytes"`   // of the sources delivered
+	Verdict       string `json:"verdict"`
+	Why           string `json:"why,omitempty"`
+	State         string `json:"state"`
+	Parts         int    `json:"parts"`
+	PartsDone     int    `json:"parts_done"`
+	PartsFailed   int    `json:"parts_failed,omitempty"`
+	Digest        string `json:"digest"`
+}
+
+func newIndexReport(g *flow.GroupReport, r *flow.Report) indexReport {
+	i := indexReport{
+		Index: g.Name, Documents: max(g.Expected, g.Tally.Read), Delivered: g.Tally.Delivered,
+		WithoutSource: g.Tally.Bodiless, DeadLettered: g.Tally.Dead, Dropped: g.Tally.Dropped, Bytes: g.Tally.Bytes,
+		Verdict: string(g.Grade), Why: g.Why, Parts: g.Parts, PartsDone: g.Done, PartsFailed: g.Failed,
+		Digest: g.Tally.Digest.String(),
+	}
+	switch {
+	case g.Failed > 0:
+		i.State = stateFailed
+	case r.Planned && g.Done == g.Parts:
+		i.State = stateDone
+	case g.Taken > 0 && g.Taken+g.Done == g.Parts:
+		i.State = stateTaken
+	default:
+		i.State = stateInterrupted
+	}
+	return i
+}
+
+// newCarryReport turns a flow's report into what people ask of it. err is what stopped the flow, if anything did.
+func newCarryReport(from, to string, r *flow.Report, err error) *carryReport {
+	c := &carryReport{From: from, To: to, Failed: r.Failed, DeadLetters: r.Reasons, Indices: []indexReport{}}
+	whole := true
+	for i := range r.Groups {
+		g := newIndexReport(&r.Groups[i], r)
+		whole = whole && (g.Verdict == "" || g.Verdict == string(flow.Lossless)) && g.DeadLettered == 0 && g.WithoutSource == 0
+		c.Indices = append(c.Indices, g)
+	}
+	c.Total = newIndexReport(&r.Total, r)
+	c.Total.Index, c.Total.Verdict, c.Total.Why = "", verdicts(c.Indices), ""
+	c.Run = runReport{
+		Documents: r.Total.Run.Read, Bytes: r.Total.Run.Bytes, Seconds: r.Elapsed.Seconds(),
+		PerSecond: rate(r.Total.Run.Read, r.Elapsed),
+	}
+	c.Nothing = r.Total.Parts > 0 && r.Total.Earlier == r.Total.Parts
+	switch {
+	case err != nil:
+		c.State, c.Error = stateStopped, err.Error()
+	case r.Drained:
+		c.State = stateInterrupted
+	case len(r.Failed) > 0:
+		c.State = stateFailed
+	case r.Total.Taken > 0:
+		c.State = stateTaken
+	case !whole:
+		c.State = statePartial
+	case c.Nothing:
+		c.State = stateEarlier
+	default:
+		c.State = stateDone
+	}
+	return c
+}
+
+// verified takes over what reading back showed.
+func (c *carryReport) verified(v *verification) {
+	c.Verification = v
+	if !v.Verified {
+		c.State = stateMismatch
+	}
+}
+
+// verdicts sums up: the worst there is.
+func verdicts(indices []indexReport) string {
+	worst := string(flow.Lossless)
+	for _, i := range indices {
+		if i.Verdict != "" && i.Verdict != string(flow.Lossless) {
+			return string(flow.Partial)
+		}
+	}
+	return worst
+}
+
+// code is the exit status that the report stands for.
+func (c *carryReport) code() int {
+	switch c.State {
+	case stateDone, stateEarlier:
+		return exitOK
+	case stateInterrupted:
+		return exitInterrupted
+	case stateMismatch:
+		return exitMismatch
+	case stateStopped:
+		return exitFailed
+	}
+	return exitPartial
+}
+
+// troubled reports that an index has something that a reader must see.
+func (i *indexReport) troubled() bool {
+	return i.State != stateDone || i.Verdict != string(flow.Lossless) && i.Verdict != "" || i.DeadLettered > 0 || i.WithoutSource > 0
+}
+
+// write writes the report as text; limit bounds the rows of each list, 0: all.
+func (c *carryReport) write(w io.Writer, width, limit int) error {
+	t := table{columns: []column{
+		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true}, {title: "DELIVERED", right: true},
+		{title: "NO SOURCE", right: true, optional: true}, {title: "DEAD", right: true, optional: true},
+		{title: "DROPPED", right: true, optional: true}, {title: "SIZE", right: true}, {title: "VERDICT"}, {title: "STATE"},
+	}}
+	add := func(i *indexReport, name, state string) {
+		t.row(printable(name), count(i.Documents), count(i.Delivered), count(i.WithoutSource), count(i.DeadLettered),
+			count(i.Dropped), size(i.Bytes), cmp.Or(i.Verdict, "-"), state)
+	}
+	rows := some(len(c.Indices), limit, func(i int) bool { return c.Indices[i].troubled() },
+		func(i int) int64 { return c.Indices[i].Documents })
+	for _, i := range rows {
+		add(&c.Indices[i], c.Indices[i].Index, c.Indices[i].State)
+	}
+	if hidden := len(c.Indices) - len(rows); hidden > 0 {
+		rest, troubled := c.rest(rows)
+		state := "all done"
+		if troubled > 0 {
+			state = fmt.Sprintf("%s not", count(troubled))
+		}
+		rest.Verdict = "-"
+		add(&rest, fmt.Sprintf("… %s more (--all)", count(int64(hidden))), state)
+	}
+	if len(c.Indices) != 1 {
+		add(&c.Total, "total", c.State)
+	}
+	if len(c.Indices) == 0 {
+		fmt.Fprintln(w, "No index: nothing matched, or there is nothing.")
+	} else if err := t.write(w, width); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	for line := range strings.SplitSeq(c.summary(), "\n") {
+		wrap(w, "", line, proseWidth(width))
+	}
+	c.writeWhy(w, width, limit)
+	writeFailures(w, "FAILED PARTS", c.Failed, limit)
+	c.writeDead(w)
+	if v := c.Verification; v != nil && !v.Verified {
+		fmt.Fprint(w, "\nNOT WHAT WAS READ\n")
+		if err := writeGroups(w, width, limit, v.Different, "FLOW", "ARCHIVE"); err != nil {
+			return err
+		}
+		writeUnread(w, v.Failed, limit)
+	}
+	writeList(w, "NOTES", c.Notes)
+	writeList(w, "NEXT", c.Next)
+	return nil
+}
+
+// rest sums up the indices that rows leaves out.
+func (c *carryReport) rest(rows []int) (sum indexReport, troubled int64) {
+	for i := range c.Indices {
+		if _, shown := slices.BinarySearch(rows, i); shown {
+			continue
+		}
+		x := &c.Indices[i]
+		sum.Documents += x.Documents
+		sum.Delivered += x.Delivered
+		sum.WithoutSource += x.WithoutSource
+		sum.DeadLettered += x.DeadLettered
+		sum.Dropped += x.Dropped
+		sum.Bytes += x.Bytes
+		if x.troubled() {
+			troubled++
+		}
+	}
+	return sum, troubled
+}
+
+// summary is the one sentence about the whole.
+func (c *carryReport) summary() string {
+	var b strings.Builder
+	spent := time.Duration(c.Run.Seconds * float64(time.Second))
+	did := fmt.Sprintf("This run: %s documents, %s in %s (%s documents/s).",
+		count(c.Run.Documents), size(c.Run.Bytes), elapsed(spent), count(c.Run.PerSecond))
+	if c.Nothing {
+		did = "Nothing was left to carry, nothing was added."
+	}
+	switch c.State {
+	case stateEarlier:
+		fmt.Fprintf(&b, "Done already by an earlier run. %s", did)
+	case stateDone:
+		fmt.Fprintf(&b, "Done: everything has arrived whole. %s", did)
+	case statePartial:
+		fmt.Fprintf(&b, "Done, but not everything could be carried whole. %s", did)
+	case stateFailed:
+		fmt.Fprintf(&b, "%s could not be read; the rest has arrived. %s", plural(int64(len(c.Failed)), "part"), did)
+	case stateInterrupted:
+		fmt.Fprintf(&b, "Interrupted: %s of %s parts are done. %s", count(int64(c.Total.PartsDone)), count(int64(c.Total.Parts)), did)
+	case stateTaken:
+		fmt.Fprintf(&b, "Another process has the rest. %s", did)
+	case stateMismatch:
+		fmt.Fprintf(&b, "What arrived is not what was read: see below. %s", did)
+	case stateStopped:
+		fmt.Fprintf(&b, "Stopped: %s\n%s", c.Error, did)
+	}
+	if c.Verification != nil {
+		fmt.Fprintf(&b, "\n%s", c.Verification.sentence())
+	}
+	return b.String()
+}
+
+// writeWhy says what the verdicts mean, indices with the same reason together.
+func (c *carryReport) writeWhy(w io.Writer, width, limit int) {
+	var reasons []string
+	for i := range c.Indices {
+		x := &c.Indices[i]
+		if x.Verdict != "" && x.Verdict != string(flow.Lossless) {
+			reasons = append(reasons, reason(x.Verdict, x.Why, x.Index))
+		}
+	}
+	writeReasons(w, width, "NOT LOSSLESS", reasons, limit)
+}
+
+// reason is a line for writeReasons.
+func reason(verdict, why, index string) string {
+	return verdict + ": " + printable(cmp.Or(why, "the source does not say why")) + "\x00" + printable(index)
+}
+
+// writeReasons writes reasons, those that are alike as one.
+func writeReasons(w io.Writer, width int, title string, reasons []string, limit int) {
+	if len(reasons) == 0 {
+		return
+	}
+	slices.Sort(reasons)
+	fmt.Fprintf(w, "\n%s\n", title)
+	for len(reasons) > 0 {
+		why, _, _ := strings.Cut(reasons[0], "\x00")
+		var names []string
+		for len(reasons) > 0 {
+			other, name, _ := strings.Cut(reasons[0], "\x00")
+			if other != why {
+				break
+			}
+			names = append(names, name)
+			reasons = reasons[1:]
+		}
+		wrap(w, "  ", why, width)
+		wrap(w, "    ", someNames(names, limit), width)
+	}
+}
+
+// someNames lists names, of very many the first ones.
+func someNames(names []string, limit int) string {
+	const few = 5
+	if limit > 0 && len(names) > few {
+		return strings.Join(names[:few], ", ") + fmt.Sprintf(" and %s more", count(int64(len(names)-few)))
+	}
+	return strings.Join(names, ", ")
+}
+
+func writeFailures(w io.Writer, title string, failed []flow.PartFailure, limit int) {
+	if len(failed) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", title)
+	for n, f := range failed {
+		if limit > 0 && n == limit {
+			fmt.Fprintf(w, "  and %s more (--all)\n", count(int64(len(failed)-n)))
+			return
+		}
+		fmt.Fprintf(w, "  %s\n    %s\n", printable(f.Part), printable(f.Error))
+	}
+}
+
+func (c *carryReport) writeDead(w io.Writer) {
+	if len(c.DeadLetters) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\nDEAD LETTERS OF THIS RUN\n")
+	for _, r := range c.DeadLetters {
+		fmt.Fprintf(w, "  %s × %s\n    for example %s/%s\n", count(r.Count), printable(r.Message), printable(r.SampleIndex), printable(r.SampleID))
+	}
+}
+
+func writeList(w io.Writer, title string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	fmt.Fprintf(w, "\n%s\n", title)
+	for _, l := range lines {
+		fmt.Fprintf(w, "  %s\n", l)
+	}
+}

@@ -1,0 +1,183 @@
+package connect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"path/filepath"
+	"strings"
+
+	"github.com/narudata/naru/connect/archive"
+	"github.com/narudata/naru/flow"
+)
+
+// Engine gives what flow.Run takes.
+func (o *Options) Engine() flow.Options {
+	return flow.Options{
+		Workers: o.Workers, InFlight: o.InFlight, BatchRecords: o.BatchRecords, BatchBytes: o.BatchBytes,
+		MemoryBytes: o.MemoryBytes, SaveInterval: o.SaveInterval,
+	}
+}
+
+// Path is where the source is.
+func (s *Source) Path() string {
+	switch {
+	case s.Snapshot != nil:
+		return s.Snapshot.URL
+	case s.Archive != nil:
+		return s.Archive.Dir
+	}
+	return ""
+}
+
+// Patterns choose the source's indices.
+func (s *Source) Patterns() flow.Patterns {
+	switch {
+	case s.Snapshot != nil:
+		return s.Snapshot.Indices
+	case s.Archive != nil:
+		return s.Archive.Indices
+	}
+	return nil
+}
+
+// Dir is the directory that the sink writes; "" for standard output.
+func (s *Sink) Dir() string {
+	dir := ""
+	switch {
+	case s.NDJSON != nil:
+		dir = s.NDJSON.Dir
+	case s.Parquet != nil:
+		dir = s.Parquet.Dir
+	}
+	if dir == "-" {
+		return ""
+	}
+	return dir
+}
+
+// Stream reports that the sink is standard output, which can be neither continued nor read back.
+func (s *Sink) Stream() bool { return s.NDJSON != nil && s.NDJSON.Dir == "-" }
+
+func (s Source) String() string {
+	switch {
+	case s.Snapshot != nil:
+		return "snapshot:" + s.Snapshot.URL
+	case s.Archive != nil:
+		return "archive:" + s.Archive.Dir
+	}
+	return ""
+}
+
+func (s Sink) String() string {
+	switch {
+	case s.NDJSON != nil:
+		return "ndjson:" + s.NDJSON.Dir
+	case s.Parquet != nil:
+		return "parquet:" + s.Parquet.Dir
+	}
+	return ""
+}
+
+// SinkAt is the sink of a kind ("ndjson", "parquet"; "archive": the format of the one that is there) at dir.
+func SinkAt(kind, dir string) (Sink, error) {
+	if kind == "archive" {
+		m, err := archive.ReadManifest(dir)
+		if errors.Is(err, archive.ErrIncomplete) {
+			return Sink{}, fmt.Errorf("%s: an archive was begun there; say in which format: ndjson:%s or parquet:%s", dir, dir, dir)
+		}
+		if err != nil {
+			return Sink{}, err
+		}
+		kind = m.Format
+	}
+	switch kind {
+	case archive.NDJSON:
+		return Sink{NDJSON: &NDJSON{Dir: dir}}, nil
+	case archive.Parquet:
+		return Sink{Parquet: &Parquet{Dir: dir}}, nil
+	}
+	return Sink{}, fmt.Errorf("%s: there is no sink of the kind %q", dir, kind)
+}
+
+// An Opened flow is ready to run, once.
+type Opened struct {
+	flow.Flow
+	closeSource, closeSink func() error
+}
+
+// Open opens the source, builds the stages and opens the sink; nothing is written yet but the sink's own books.
+func (f *Flow) Open(ctx context.Context, getenv func(string) string, stdout io.Writer) (_ *Opened, err error) {
+	o := &Opened{closeSource: nothing, closeSink: nothing}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, o.Close())
+		}
+	}()
+	if o.Source, o.closeSource, err = f.Source.Open(ctx); err != nil {
+		return nil, err
+	}
+	identity := f.Source.identity(o.Source)
+	if o.Stages, err = OpenStages(f.Stages, getenv); err != nil {
+		return nil, err
+	}
+	for _, s := range o.Stages {
+		identity += "; " + named(s)
+	}
+	if f.Sink.Stream() {
+		o.Sink = archive.Stream(stdout)
+		return o, nil
+	}
+	var c archive.Config
+	if f.Sink.NDJSON != nil {
+		c = f.Sink.NDJSON.config()
+	} else {
+		c = f.Sink.Parquet.config()
+	}
+	c.Flow = identity
+	sink, err := archive.OpenSink(c)
+	if err != nil {
+		return nil, err
+	}
+	o.Sink, o.Ledger, o.DeadLetters = sink, sink, sink
+	o.closeSink = func() error { return sink.Close(context.WithoutCancel(ctx)) }
+	return o, nil
+}
+
+// CloseSink closes the sink, so that what it wrote can be read.
+func (o *Opened) CloseSink() error {
+	f := o.closeSink
+	o.closeSink = nothing
+	return f()
+}
+
+// Close closes what is still open.
+func (o *Opened) Close() error {
+	f := o.closeSource
+	o.closeSource = nothing
+	return errors.Join(o.CloseSink(), f())
+}
+
+func nothing() error { return nil }
+
+// absolute makes a path the same from everywhere.
+func absolute(path string) string {
+	path = strings.TrimPrefix(path, "file://")
+	if a, err := filepath.Abs(path); err == nil {
+		return a
+	}
+	return path
+}
+
+// Promise says for people with which grade records are delivered, what that means, and what is written.
+func (s *Sink) Promise() (grade, means, writes string) {
+	const transactional = "files and checkpoints become visible in one step; after a crash the same command goes on, and nothing is lost or doubled"
+	switch {
+	case s.Stream():
+		return "at least once", "there are no checkpoints, an interrupted carry begins again", "a line of JSON for each document, to standard output"
+	case s.NDJSON != nil:
+		return "transactional", transactional, "<index>/*.ndjson.zst, a line of JSON for each document; manifest.json when it is complete"
+	}
+	return "transactional", transactional, "<index>/*.parquet, with typed columns from the mapping; manifest.json when it is complete"
+}
