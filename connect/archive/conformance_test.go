@@ -129,3 +129,24 @@ func TestAFlowArrivesInAnArchiveAndOutOfIt(t *testing.T) {
 		})
 	}
 }
+
+func TestTheSinkKeepsTheContractOfCommitters(t *testing.T) {
+	for _, format := range []string{NDJSON, Parquet} {
+		t.Run(format, func(t *testing.T) {
+			flowtest.Committer(t, flowtest.Transactional{
+				Open: func(t *testing.T, dir string) (flow.Sink, flow.Ledger) {
+					s, err := OpenSink(Config{Dir: dir, Format: format, FileBytes: 3000})
+					must(t, err)
+					return s, s
+				},
+				Abandon: func(t *testing.T, s flow.Sink) { must(t, s.(*Sink).release()) },
+				Records: func(t *testing.T, dir string) []flow.Record {
+					src, err := OpenCommitted(t.Context(), dir)
+					must(t, err)
+					defer src.Close()
+					return records(readAll(t, src, 100))
+				},
+			})
+		})
+	}
+}
