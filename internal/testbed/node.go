@@ -81,7 +81,8 @@ func envOr(name, otherwise string) string {
 
 // Start starts the named server with a data folder and a path.repo of its own. It waits until the server answers;
 // the test fails with the end of the server's log when it does not. The server is stopped when the test ends, and
-// ends by itself should the test's process die.
+// ends by itself should the test's process die. Servers wait for the disk a lot: where /dev/shm has a few hundred MB,
+// TMPDIR=/dev/shm makes tests quicker.
 func Start(tb testing.TB, name string, o Options) *Node {
 	tb.Helper()
 	script := filepath.Join(Root(tb), "internal", "testbed", "search", "node.sh")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -59,7 +60,7 @@ func readsWhatIsWritten(t *testing.T, name string, recipe testbed.Recipe) {
 			wrong = testbed.Diff(taken.Truth, got)
 		}
 		if wrong != "" {
-			kept := keep(t, taken.Repo, fmt.Sprintf("%s-%d", name, recipe.Seed))
+			kept := keep(t, taken, fmt.Sprintf("%s-%d", name, recipe.Seed))
 			t.Errorf("%s %s (%s, NARU_SEED=%d, kept in %s):\n%s", name, taken.Snapshot, node.Version, recipe.Seed, kept, wrong)
 		}
 	}
@@ -101,14 +102,25 @@ func seed(t *testing.T) uint64 {
 	return n
 }
 
-// keep copies a repository that was not read rightly: the seed alone does not bring the same segments back.
-func keep(t *testing.T, repo, name string) string {
-	dir := filepath.Join(testbed.Root(t), ".cache", "failed", name, filepath.Base(repo))
-	if err := os.RemoveAll(dir); err != nil {
+// keep copies a repository that was not read rightly, with the truth beside it: the seed alone does not bring the same
+// segments back.
+func keep(t *testing.T, taken testbed.Taken, name string) string {
+	dir := filepath.Join(testbed.Root(t), ".cache", "failed", name)
+	repo := filepath.Join(dir, filepath.Base(taken.Repo))
+	if err := os.RemoveAll(repo); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.CopyFS(dir, os.DirFS(repo)); err != nil {
+	if err := os.CopyFS(repo, os.DirFS(taken.Repo)); err != nil {
 		t.Fatal(err)
 	}
-	return dir
+	var truth strings.Builder
+	for _, index := range slices.Sorted(maps.Keys(taken.Truth)) {
+		for _, line := range taken.Truth[index] {
+			fmt.Fprintf(&truth, "%q %q %q %q %s\n", line.Index, line.Type, line.ID, line.Routing, line.Source)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(dir, taken.Snapshot+".txt"), []byte(truth.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return repo
 }
