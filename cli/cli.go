@@ -69,11 +69,6 @@ func (env Env) columns(w io.Writer) int {
 	return env.Columns(w)
 }
 
-// colour reports whether output to w may be coloured.
-func (env Env) colour(w io.Writer) bool {
-	return env.Columns(w) > 0 && env.Getenv("NO_COLOR") == "" && env.Getenv("TERM") != "dumb"
-}
-
 // Main runs the command line args (without the program's name) and returns the exit status.
 func Main(ctx context.Context, env Env, args []string) int {
 	root := newRootCommand(env)

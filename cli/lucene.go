@@ -215,7 +215,7 @@ func (d *fileDump) blob(r io.ReaderAt, codec string) error {
 	if err != nil {
 		d.lines = []string{"its contents cannot be read: " + err.Error()}
 		d.Checksum = cmp.Or(strings.TrimPrefix(d.Checksum, goodChecksum), err.Error())
-		return nil //nolint:nilerr // that is the finding
+		return nil
 	}
 	d.Contents = contents
 	var text bytes.Buffer

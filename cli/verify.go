@@ -74,10 +74,8 @@ func (c *common) verify(ctx context.Context, choose *sourceFlags, run *runFlags,
 		return err
 	}
 	defer func() { err = errors.Join(err, closeB()) }()
-	if _, aIs := choose.kind(nameA); !aIs {
-		if _, bIs := choose.kind(nameB); !bIs && choose.snapshot != "" {
-			return errors.New("--snapshot is for snapshot repositories, and neither of the two is one")
-		}
+	if choose.snapshot != "" && !isRepository(nameA) && !isRepository(nameB) {
+		return errors.New("--snapshot is for snapshot repositories, and neither of the two is one")
 	}
 	p := newReadBack(nil)
 	w := c.watch(ctx, p.snapshot, run.progress.value)
@@ -100,16 +98,16 @@ func (c *common) verify(ctx context.Context, choose *sourceFlags, run *runFlags,
 	return nil
 }
 
-// kind is what arg names, and whether that is a repository.
-func (f *sourceFlags) kind(arg string) (kind string, repository bool) {
+// isRepository reports that arg names a snapshot repository.
+func isRepository(arg string) bool {
 	p, err := sourcePlace(arg)
-	return p.kind, err == nil && p.kind == kindSnapshot
+	return err == nil && p.kind == kindSnapshot
 }
 
 // openSide opens one of the two places. An archive that is not complete is read as far as it is.
 func (c *common) openSide(ctx context.Context, choose *sourceFlags, arg string) (flow.Source, func() error, error) {
 	side := *choose
-	if _, repository := choose.kind(arg); !repository {
+	if !isRepository(arg) {
 		side.snapshot = ""
 	}
 	config, err := side.source(arg)
