@@ -8,7 +8,8 @@ type Batch struct {
 	Records []Record
 	Next    Position // where reading goes on after this batch
 
-	MaxRecords int // Full when reached; 0: no bound
+	// Full when reached; 0: no bound. A batch goes past them by what its reader decodes in one piece.
+	MaxRecords int
 	MaxBytes   int
 
 	blocks [][]byte // arena; the last one is being filled

@@ -1,7 +1,9 @@
 package snapshot
 
 import (
+	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"path/filepath"
@@ -113,4 +115,12 @@ func TestAPatternOfSnapshotsTakesEachIndexFromTheNewestThatHasIt(t *testing.T) {
 	}
 }
 
-var _ flow.Source = (*Source)(nil)
+// only is one part of a source.
+type only struct {
+	flow.Source
+	part flow.Part
+}
+
+func (o only) Parts(context.Context) iter.Seq2[flow.Part, error] {
+	return func(yield func(flow.Part, error) bool) { yield(o.part, nil) }
+}

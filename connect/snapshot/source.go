@@ -88,10 +88,35 @@ func (c Config) Read(ctx context.Context, repo *Repository) (*Source, error) {
 			s.indices = append(s.indices, index{ref, &selected[newest]})
 		}
 	}
+	if err := s.agree(selected); err != nil {
+		return nil, err
+	}
 	if len(s.indices) == 0 && len(c.Indices) > 0 {
 		return nil, fmt.Errorf("%s: no index of snapshot %s matches %s", repo.Store, selected[0].Snapshot.Name, strings.Join(c.Indices, " "))
 	}
 	return s, nil
+}
+
+// agree checks that the repository's list, which has no checksum, says of the snapshots what they say of
+// themselves: no chosen index is missing from it.
+func (s *Source) agree(selected []Selected) error {
+	name := fmt.Sprintf("index-%d", s.repo.Generation)
+	listed := make(map[string]*index, len(s.indices))
+	for i := range s.indices {
+		listed[s.indices[i].Name] = &s.indices[i]
+	}
+	for _, from := range selected {
+		if from.Snapshot.Name != from.Ref.Name || from.Snapshot.UUID != "" && from.Snapshot.UUID != from.Ref.UUID {
+			return &BlobError{name, fmt.Errorf("%w: snapshot %s (%s) calls itself %s (%s)", format.ErrCorrupt,
+				from.Ref.Name, from.Ref.UUID, from.Snapshot.Name, from.Snapshot.UUID)}
+		}
+		for _, index := range from.Snapshot.Indices {
+			if i := listed[index]; s.config.Indices.Match(index) && (i == nil || !i.In(from.Ref.UUID)) {
+				return &BlobError{name, fmt.Errorf("%w: it does not list index %s of snapshot %s", format.ErrCorrupt, index, from.Ref.Name)}
+			}
+		}
+	}
+	return nil
 }
 
 // Identity says what exactly is read: the repository and snapshots, however they were named.

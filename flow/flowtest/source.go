@@ -272,9 +272,6 @@ func tryPart(ctx context.Context, s flow.Source, p flow.Part, from flow.Position
 		if err != nil && err != io.EOF { //nolint:errorlint // a reader returns it unwrapped
 			return got, err
 		}
-		if b.MaxRecords > 0 && len(b.Records) > b.MaxRecords {
-			return got, errors.New("a batch has more records than it may")
-		}
 		if err == nil && len(b.Records) > 0 && len(b.Next) == 0 {
 			return got, errors.New("a batch has no position after it")
 		}
