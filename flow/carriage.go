@@ -113,7 +113,7 @@ func (c *carriage) carry() {
 	}
 	if c.out.committer != nil {
 		c.finished = append(c.finished, c)
-		if c.due() || c.worker.reading.Err() != nil {
+		if c.due() {
 			c.commit(nil)
 		}
 		return

@@ -22,7 +22,7 @@ func TestChaosLosesNothingInAPlainSink(t *testing.T) {
 					dead, _ := shelf.Dead()
 					return dead
 				},
-				Stages: []flow.Stage{&hoarder{keep: 40}},
+				Stages: []flow.Stage{&hoarder{keep: 40, lags: true}},
 			})
 		})
 	}
@@ -42,7 +42,7 @@ func TestChaosDoublesNothingInATransactionalSink(t *testing.T) {
 				Records: func(*testing.T) []flow.Record { return vault.Records() },
 				Dead:    func(*testing.T) []flow.Record { return vault.Dead() },
 				Once:    true,
-				Stages:  []flow.Stage{&hoarder{keep: i * 10}, &hoarder{keep: 3}},
+				Stages:  []flow.Stage{&hoarder{keep: i * 10}, &hoarder{keep: 3, lags: true}},
 			})
 		})
 	}

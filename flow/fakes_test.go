@@ -11,13 +11,15 @@ import (
 	"github.com/narudata/naru/flow/flowtest"
 )
 
-// hoarder is a stage that holds records back until it has more than it keeps, then lets all of them go.
+// hoarder is a stage that holds records back until it has more than it keeps, then lets all of them go, or if
+// it lags all but those, mostly.
 type hoarder struct {
 	keep int
+	lags bool
 	held []flow.Record
 }
 
-func (h *hoarder) Fork() flow.Stage { return &hoarder{keep: h.keep} }
+func (h *hoarder) Fork() flow.Stage { return &hoarder{keep: h.keep, lags: h.lags} }
 func (h *hoarder) Held() int        { return len(h.held) }
 
 func (h *hoarder) Process(ctx context.Context, b *flow.Batch) error {
@@ -25,10 +27,17 @@ func (h *hoarder) Process(ctx context.Context, b *flow.Batch) error {
 		h.held = append(h.held, flowtest.Clone(r))
 	}
 	b.Records = b.Records[:0]
-	if len(h.held) > h.keep {
+	if len(h.held) <= h.keep {
+		return nil
+	}
+	if last := h.held[len(h.held)-1]; !h.lags || last.Key[len(last.Key)-1]%5 == 0 {
 		return h.Flush(ctx, b)
 	}
-	return nil
+	kept := slices.Clone(h.held[len(h.held)-h.keep:])
+	h.held = h.held[:len(h.held)-h.keep]
+	err := h.Flush(ctx, b)
+	h.held = kept
+	return err
 }
 
 func (h *hoarder) Flush(_ context.Context, b *flow.Batch) error {

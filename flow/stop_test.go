@@ -174,6 +174,21 @@ func TestAWriteThatSucceedsLaterIsDeliveredOnce(t *testing.T) {
 	})
 }
 
+func TestASinkThatTakesLittleAtATimeIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := &flowtest.Shelf{Before: func(_ context.Context, recs []flow.Record) error {
+			var fs flow.Failures
+			for i := range recs[1:] {
+				fs = append(fs, flow.Failure{Index: i + 1, Err: errors.New("queue full")})
+			}
+			return fs
+		}}
+		feed := flowtest.NewFeed(1, 1, 20)
+		run(t, flow.Flow{Source: feed, Sink: shelf}, flow.Options{Retry: flow.Retry{Attempts: 1}})
+		wantRecords(t, feed.All(), shelf.Records())
+	})
+}
+
 func TestOnlyRecordsThatFailedAreWrittenAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var sizes []int
