@@ -93,12 +93,12 @@ func settle(ctx context.Context, url string) error {
 }
 
 // bulk sends the documents in requests of 5 MB over three connections.
-func bulk(ctx context.Context, url, docs string) error {
+func bulk(ctx context.Context, url, docs string) (err error) {
 	f, err := os.Open(docs)
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer func() { err = errors.Join(err, f.Close()) }()
 	start, count, size := time.Now(), 0, int64(0)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(3)

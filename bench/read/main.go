@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 }
 
 // round opens the repository anew, so that planning is part of what is measured, as it is on the Java side.
-func round(ctx context.Context, repo, index string) error {
+func round(ctx context.Context, repo, index string) (err error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	start, cpu := time.Now(), cpuTime()
@@ -61,7 +61,7 @@ func round(ctx context.Context, repo, index string) error {
 	if err != nil {
 		return err
 	}
-	defer src.Close()
+	defer func() { err = errors.Join(err, src.Close()) }()
 	b := flow.Batch{MaxRecords: 10_000, MaxBytes: 4 << 20} // the engine's bounds
 	docs, size := 0, 0
 	for part, err := range src.Parts(ctx) {

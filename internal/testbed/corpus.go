@@ -167,7 +167,7 @@ func (c *corpus) create(i int) {
 	case !c.n.OpenSearch && c.n.Major == 5:
 		ix.named, ix.types = true, []string{"doc"}
 		if kind == "typed" {
-			ix.types = []string{"user", "order", "a#b"}
+			ix.types = []string{"user", "order", "주문-x"}
 		}
 		byType := map[string]any{}
 		for _, t := range ix.types {

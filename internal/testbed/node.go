@@ -25,7 +25,7 @@ import (
 var Servers = []string{"es56", "es68", "es710", "es717", "es8", "os13", "os29", "os219", "os3"}
 
 // OlderServers are more versions, with file formats that none of Servers writes or between those that they write.
-var OlderServers = []string{"es50@5.0.2", "es60@6.0.1", "es6@6.5.4", "es7@7.0.1", "es7@7.6.2", "es7@7.9.3"}
+var OlderServers = []string{"es50@5.0.2", "es60@6.0.1", "es6@6.5.4", "es7@7.0.1", "es7@7.6.2", "es7@7.9.3", "os29@2.0.0", "os30@3.0.0"}
 
 // How long the steps of Start may take.
 const (

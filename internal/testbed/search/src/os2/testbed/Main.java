@@ -7,7 +7,7 @@ import org.opensearch.node.InternalSettingsPreparer;
 import org.opensearch.node.Node;
 import org.opensearch.plugins.Plugin;
 
-/** OpenSearch 1.x and 2.x. */
+/** OpenSearch 1.x, 2.x and 3.0. */
 public final class Main extends Node {
     private Main(Environment env, Launch launch) {
         super(env, launch.plugins(Plugin.class), true);
