@@ -242,7 +242,7 @@ func TestReadingGoesOnFromAnyPosition(t *testing.T) {
 			must(t, err)
 			b := w.(*Branch)
 			for i := range 300 {
-				r := rec{"i", "", fmt.Sprint(i), "-", fmt.Sprintf(`{"n":%d}`, i)}
+				r := rec{"i", "", fmt.Sprint(i), "-", fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", i%10*1000))}
 				want = append(want, r)
 				must(t, b.Write(t.Context(), records([]rec{r})))
 				if i%70 == 0 {
@@ -289,7 +289,7 @@ func TestARecordThatTheFormatCannotKeepFailsAlone(t *testing.T) {
 			must(t, err)
 			b := w.(*Branch)
 			err = b.Write(t.Context(), append(records(ps), flow.Record{Index: "only", Body: []byte("{")}))
-			failures, ok := err.(flow.Failures)
+			failures, ok := errors.AsType[flow.Failures](err)
 			if !ok || len(failures) != len(bodies)+1 {
 				t.Fatalf("got %v, want %d failures", err, len(bodies)+1)
 			}

@@ -109,7 +109,7 @@ type file struct {
 func (d *disk) create(name string) (*file, error) {
 	f := &file{d: d, name: name, hash: sha256.New()}
 	err := d.step(opCreate, name, "", func() (err error) {
-		f.f, err = os.OpenFile(d.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o644)
+		f.f, err = os.OpenFile(d.path(name), os.O_WRONLY|os.O_CREATE|os.O_EXCL|os.O_APPEND, 0o644) //nolint:gosec // G302: archives are for people to read
 		return err
 	})
 	if err != nil {

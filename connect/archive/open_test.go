@@ -335,7 +335,7 @@ func TestAKilledProcessLosesAndDoublesNothing(t *testing.T) {
 			if more && kills < 8 {
 				must(t, cmd.Process.Kill())
 			}
-			io.Copy(io.Discard, out) //nolint:errcheck // until it is gone
+			io.Copy(io.Discard, out) // until it is gone
 			err = cmd.Wait()
 			cancel()
 			if err == nil {

@@ -29,8 +29,8 @@ const (
 	chunkRows     = 64 // rows that are handed to the columns at once
 	chunkBytes    = 256 << 10
 	keywordBytes  = 32766    // a keyword longer than a term can be is not searchable, and no column's business
-	dictBytes     = 1 << 20  // a column with more distinct values is written without a dictionary
-	pagesBytes    = 64 << 20 // what the open pages of all columns may hold together
+	dictBytes     = 1 << 20  // a column whose distinct values take more is written without a dictionary
+	pagesBytes    = 16 << 20 // what the open pages of all columns may hold together, and a quarter of the dictionaries
 )
 
 var errText = errors.New("the id, a name or the body is not valid UTF-8, which Parquet asks of text")
@@ -120,8 +120,8 @@ func newParquetFile(f *file, index string, cfg *Config, c columns) *parquetFile 
 		schema,
 		parquet.CreatedBy("naru", "", ""),
 		parquet.Compression(&zstd.Codec{Level: cfg.zstdLevel()}),
-		parquet.PageBufferSize(min(max(pagesBytes/total, 16<<10), 1<<20)),
-		parquet.DictionaryMaxBytes(dictBytes),
+		parquet.PageBufferSize(min(max(pagesBytes/total, 8<<10), 256<<10)),
+		parquet.DictionaryMaxBytes(min(int64(4*pagesBytes/total), dictBytes)),
 		parquet.SkipPageBounds(baseColumns[colSource]),
 		parquet.SkipPageStatistics(baseColumns[colSource]),
 	}
@@ -209,7 +209,7 @@ func (w *parquetFile) value(c *column, raw []byte) (v parquet.Value, ok bool) {
 		return parquet.Int64Value(n), ok
 	case kindUnsigned:
 		n, err := strconv.ParseUint(string(raw), 10, 64)
-		return parquet.Int64Value(int64(n)), err == nil //nolint:gosec // the column is unsigned, its storage is not
+		return parquet.Int64Value(int64(n)), err == nil // the column is unsigned, its storage is not
 	case kindDouble:
 		for _, b := range raw {
 			if !isNumeric(b) {

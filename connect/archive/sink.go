@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"unicode/utf8"
 
 	"github.com/narudata/naru/flow"
 )
@@ -312,6 +313,9 @@ func sameCheckpoint(a, b *flow.Checkpoint) bool {
 func (s *Sink) Claim(ctx context.Context, p flow.Part) (flow.Checkpoint, error) {
 	if err := ctx.Err(); err != nil {
 		return flow.Checkpoint{}, err
+	}
+	if !utf8.ValidString(p.ID) || !utf8.ValidString(p.Group) { // JSON would change it
+		return flow.Checkpoint{}, flow.Permanent(fmt.Errorf("part %q of %q: a name in the journal must be UTF-8", p.ID, p.Group))
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
