@@ -2,7 +2,6 @@ package archive
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -116,9 +115,11 @@ func collect(found map[string]column, prefix string, properties map[string]json.
 			Type       string          `json:"type"`
 			Format     string          `json:"format"`
 			Enabled    any             `json:"enabled"`
+			Index      any             `json:"index"`
+			DocValues  any             `json:"doc_values"`
 			Properties json.RawMessage `json:"properties"`
 		}
-		if json.Unmarshal(raw, &p) != nil || fmt.Sprint(p.Enabled) == "false" {
+		if json.Unmarshal(raw, &p) != nil || isOff(p.Enabled) {
 			continue
 		}
 		name = prefix + name
@@ -129,6 +130,9 @@ func collect(found map[string]column, prefix string, properties map[string]json.
 		k, ok := kinds[p.Type]
 		if !ok {
 			continue
+		}
+		if k == kindKeyword && isOff(p.Index) && isOff(p.DocValues) {
+			k = kindText // it makes no term, whose length would be bounded
 		}
 		col := column{name: name, kind: k}
 		if k == kindDate || k == kindNanos {
@@ -142,6 +146,9 @@ func collect(found map[string]column, prefix string, properties map[string]json.
 		found[name] = col
 	}
 }
+
+// isOff reports false, which older versions also wrote as a string.
+func isOff(setting any) bool { return setting == false || setting == "false" }
 
 func (c *columns) insert(name string) {
 	n := c.root

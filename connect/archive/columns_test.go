@@ -32,10 +32,10 @@ func TestAMappingGivesColumnsForItsPlainFields(t *testing.T) {
 		want           []string
 		omitted        int
 	}{
-		{"every type", `{"properties":{"t":{"type":"text","fields":{"raw":{"type":"keyword"}}},"k":{"type":"keyword"},"ip":{"type":"ip"},
+		{"every type", `{"properties":{"t":{"type":"text","fields":{"raw":{"type":"keyword"}}},"k":{"type":"keyword"},"kept":{"type":"keyword","index":false,"doc_values":false},"ip":{"type":"ip"},
 			"l":{"type":"long"},"b":{"type":"byte"},"u":{"type":"unsigned_long"},"f":{"type":"scaled_float","scaling_factor":10},"x":{"type":"boolean"},
 			"d":{"type":"date"},"n":{"type":"date_nanos"},"g":{"type":"geo_point"},"v":{"type":"dense_vector"},"a":{"type":"alias","path":"k"}}}`, 100,
-			[]string{"b long", "d date", "f double", "ip keyword", "k keyword", "l long", "n nanos", "t text", "u unsigned", "x boolean"}, 0},
+			[]string{"b long", "d date", "f double", "ip keyword", "k keyword", "kept text", "l long", "n nanos", "t text", "u unsigned", "x boolean"}, 0},
 		{"objects", `{"properties":{"o":{"properties":{"a":{"type":"long"},"p":{"type":"object","properties":{"b":{"type":"keyword"}}}}},
 			"nested":{"type":"nested","properties":{"c":{"type":"long"}}},"off":{"enabled":false,"properties":{"d":{"type":"long"}}},
 			"off2":{"type":"object","enabled":"false","properties":{"d":{"type":"long"}}},"q.r":{"type":"long"}}}`, 100,
