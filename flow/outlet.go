@@ -12,6 +12,7 @@ type outlet struct {
 	sink      Sink
 	committer Committer   // the sink, if it is one
 	dead      DeadLetters // nil: there are none
+	own       bool        // the sink is the worker's branch, and closed with it
 	inline    bool        // one write at a time, by the worker
 }
 

@@ -33,3 +33,24 @@ func TestEveryRecordOfEveryPartArrives(t *testing.T) {
 		t.Errorf("%d readers opened, %d open, %d records acknowledged", opened, open, feed.Acknowledged())
 	}
 }
+
+func TestASinkMayBeAnyValue(t *testing.T) {
+	shelf := new(flowtest.Shelf)
+	sink := struct {
+		flow.Sink
+		uncomparable []int
+	}{shelf, nil}
+	feed := flowtest.NewFeed(3, 1, 10)
+	if report := run(t, flow.Flow{Source: feed, Sink: sink}, flow.Options{}); !report.Complete() {
+		t.Errorf("report %+v", report)
+	}
+	wantRecords(t, feed.All(), shelf.Records())
+}
+
+func TestAFlowNeedsASourceAndASink(t *testing.T) {
+	for _, f := range []flow.Flow{{Source: flowtest.NewFeed(1, 1, 1)}, {Sink: new(flowtest.Shelf)}} {
+		if _, err := flow.Run(t.Context(), f, flow.Options{}); err == nil {
+			t.Errorf("%+v runs", f)
+		}
+	}
+}

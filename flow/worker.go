@@ -103,7 +103,7 @@ func (w *worker) open() (*outlet, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open a branch of the sink: %w", err)
 		}
-		out.sink, out.inline = branch, true
+		out.sink, out.own, out.inline = branch, true, true
 	}
 	if c, ok := out.sink.(Committer); ok {
 		out.committer, out.inline = c, true
@@ -181,7 +181,7 @@ func (w *worker) close() {
 		c.settle()
 	}
 	w.finished = nil
-	if w.out == nil || w.out.sink == w.Sink {
+	if w.out == nil || !w.out.own {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), closeTimeout)
