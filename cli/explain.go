@@ -188,7 +188,7 @@ func (p *plan) write(w io.Writer, width, limit int) error {
 	}
 	if hidden := len(p.Indices) - len(rows); hidden > 0 {
 		rest.Verdict = ""
-		add(&rest, fmt.Sprintf("… %s more (--all)", count(int64(hidden))))
+		add(&rest, t.more(hidden))
 	}
 	if len(p.Indices) == 0 {
 		fmt.Fprintln(w, "No index: nothing matched, or there is nothing.")

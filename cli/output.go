@@ -55,6 +55,20 @@ func count(n int64) string {
 	return s
 }
 
+// short writes n in at most six columns: 950, 12.3k, 148.7M.
+func short(n int64) string {
+	if n < 1000 {
+		return strconv.FormatInt(n, 10)
+	}
+	const units = "kMGTPE"
+	v, u := float64(n), -1
+	for v >= 999.95 && u < len(units)-1 {
+		v /= 1000
+		u++
+	}
+	return fmt.Sprintf("%.1f%c", v, units[u])
+}
+
 // plural writes "1 part", "2 parts".
 func plural(n int64, one string) string {
 	if n == 1 {

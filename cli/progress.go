@@ -122,12 +122,16 @@ func progressLine(s flow.Snapshot, now time.Time) string {
 	return b.String()
 }
 
-// finished reports that all of a group's parts known so far are done with.
+// finished reports that a group is done with, or at least that all its documents have been read: its parts count
+// as done only once they are saved.
 func finished(g *flow.GroupProgress) bool {
-	if g.Parts == 0 {
-		return g.ExpectedRecords == 0
+	switch {
+	case g.ExpectedRecords >= 0 && g.Records >= g.ExpectedRecords:
+		return true
+	case g.Parts == 0:
+		return false
 	}
-	return g.Done+g.Failed+g.Taken >= g.Parts && g.Records >= g.ExpectedRecords
+	return g.Failed > 0 && g.Done+g.Failed+g.Taken >= g.Parts
 }
 
 func percent(n, of int64) int64 {
@@ -154,7 +158,7 @@ func (c *common) watchBars(ctx context.Context, snapshot func() flow.Snapshot) w
 	width := max(c.columns(c.Stderr), 40)
 	pool := mpb.NewWithContext(ctx, mpb.WithOutput(c.Stderr), mpb.WithWidth(width-1), mpb.WithAutoRefresh(), mpb.WithRefreshRate(barInterval))
 	b := &bars{pool: pool, width: width}
-	b.total = b.bar(1<<20, func() string { return "total" }, func() (flow.GroupProgress, time.Time) { return b.all.Total, b.all.Started })
+	b.total = b.bar(slots, func() string { return "total" }, func() (flow.GroupProgress, time.Time) { return b.all.Total, b.all.Started })
 	w := every(ctx, pool, barInterval, true, func() { b.show(snapshot()) })
 	return watch{aboveBars{pool, c.Stderr}, func() {
 		w.stop()
@@ -241,14 +245,26 @@ func (b *bars) show(s flow.Snapshot) {
 	b.advance(b.total, &s.Total)
 }
 
-// advance moves a bar to where its group is. It never reaches the end: a bar that is complete cannot be reused.
+// full is a bar's end. No bar gets there: one that is complete could not show another index.
+const full = 1 << 20
+
 func (b *bars) advance(bar *mpb.Bar, g *flow.GroupProgress) {
+	bar.SetCurrent(int64(min(share(g), 1) * (full - 1)))
+}
+
+// share is how much of a group is done, from 0 to 1: by the work there is, or by documents if that is not known.
+func share(g *flow.GroupProgress) float64 {
 	done, all := g.Bytes, g.ExpectedBytes
 	if all <= 0 {
 		done, all = g.Records, g.ExpectedRecords
 	}
-	bar.SetTotal(max(all, 1)+1, false)
-	bar.SetCurrent(min(max(done, 0), max(all, 1)))
+	switch {
+	case finished(g):
+		return 1
+	case all <= 0 || done <= 0:
+		return 0
+	}
+	return min(float64(done)/float64(all), 0.99)
 }
 
 // bar adds a line: name, bar, percent, documents, rate, time left.
@@ -261,7 +277,7 @@ func (b *bars) bar(priority int, name func() string, state func() (flow.GroupPro
 			return f()
 		})
 	}
-	return b.pool.New(1, mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
+	return b.pool.New(full, mpb.BarStyle().Lbound(" ").Filler("━").Tip("━").Padding("─").Rbound(" "),
 		mpb.BarPriority(priority),
 		mpb.PrependDecorators(text(func() string {
 			n := cut(printable(name()), nameWidth)
@@ -269,16 +285,12 @@ func (b *bars) bar(priority int, name func() string, state func() (flow.GroupPro
 		})),
 		mpb.AppendDecorators(text(func() string {
 			g, started := state()
-			done, all := g.Bytes, g.ExpectedBytes
-			if all <= 0 {
-				done, all = g.Records, g.ExpectedRecords
-			}
 			spent := time.Since(started)
 			remaining := ""
 			if l := left(&g, spent); l > 0 {
 				remaining = elapsed(l)
 			}
-			return fmt.Sprintf("%3d%% %11s %9s/s %6s", percent(done, all), count(g.Records),
+			return fmt.Sprintf("%3d%% %11s %9s/s %6s", int(share(&g)*100), count(g.Records),
 				count(rate(g.Records-g.EarlierRecords, spent)), remaining)
 		})),
 	)

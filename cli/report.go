@@ -20,7 +20,8 @@ const (
 	stateInterrupted = "interrupted"
 	stateTaken       = "elsewhere" // another process has what is left
 	stateStopped     = "stopped"   // by an error
-	stateMismatch    = "mismatch"  // the verification found a difference
+	stateNotBegun    = "not begun"
+	stateMismatch    = "mismatch" // the verification found a difference
 )
 
 // A carryReport is the result of a carry, as -o json prints it.
@@ -76,8 +77,10 @@ func newIndexReport(g *flow.GroupReport, r *flow.Report) indexReport {
 	switch {
 	case g.Failed > 0:
 		i.State = stateFailed
-	case r.Planned && g.Done == g.Parts:
+	case g.Done == g.Parts && (r.Planned || g.Parts > 0 && g.Expected >= 0 && g.Tally.Read >= g.Expected):
 		i.State = stateDone
+	case g.Parts == 0:
+		i.State = stateNotBegun
 	case g.Taken > 0 && g.Taken+g.Done == g.Parts:
 		i.State = stateTaken
 	default:
@@ -89,13 +92,15 @@ func newIndexReport(g *flow.GroupReport, r *flow.Report) indexReport {
 // newCarryReport turns a flow's report into what people ask of it. err is what stopped the flow, if anything did.
 func newCarryReport(from, to string, r *flow.Report, err error) *carryReport {
 	c := &carryReport{From: from, To: to, Failed: r.Failed, DeadLetters: r.Reasons, Indices: []indexReport{}}
-	whole := true
+	whole, documents := true, int64(0)
 	for i := range r.Groups {
 		g := newIndexReport(&r.Groups[i], r)
 		whole = whole && (g.Verdict == "" || g.Verdict == string(flow.Lossless)) && g.DeadLettered == 0 && g.WithoutSource == 0
 		c.Indices = append(c.Indices, g)
+		documents += g.Documents
 	}
 	c.Total = newIndexReport(&r.Total, r)
+	c.Total.Documents = documents
 	c.Total.Index, c.Total.Verdict, c.Total.Why = "", verdicts(c.Indices), ""
 	c.Run = runReport{
 		Documents: r.Total.Run.Read, Bytes: r.Total.Run.Bytes, Seconds: r.Elapsed.Seconds(),
@@ -162,36 +167,19 @@ func (i *indexReport) troubled() bool {
 
 // write writes the report as text; limit bounds the rows of each list, 0: all.
 func (c *carryReport) write(w io.Writer, width, limit int) error {
-	t := table{columns: []column{
-		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true}, {title: "DELIVERED", right: true},
-		{title: "NO SOURCE", right: true, optional: true}, {title: "DEAD", right: true, optional: true},
-		{title: "DROPPED", right: true, optional: true}, {title: "SIZE", right: true}, {title: "VERDICT"}, {title: "STATE"},
-	}}
-	add := func(i *indexReport, name, state string) {
-		t.row(printable(name), count(i.Documents), count(i.Delivered), count(i.WithoutSource), count(i.DeadLettered),
-			count(i.Dropped), size(i.Bytes), cmp.Or(i.Verdict, "-"), state)
-	}
-	rows := some(len(c.Indices), limit, func(i int) bool { return c.Indices[i].troubled() },
-		func(i int) int64 { return c.Indices[i].Documents })
-	for _, i := range rows {
-		add(&c.Indices[i], c.Indices[i].Index, c.Indices[i].State)
-	}
-	if hidden := len(c.Indices) - len(rows); hidden > 0 {
-		rest, troubled := c.rest(rows)
-		state := "all done"
-		if troubled > 0 {
-			state = fmt.Sprintf("%s not", count(troubled))
-		}
-		rest.Verdict = "-"
-		add(&rest, fmt.Sprintf("… %s more (--all)", count(int64(hidden))), state)
-	}
-	if len(c.Indices) != 1 {
-		add(&c.Total, "total", c.State)
-	}
 	if len(c.Indices) == 0 {
 		fmt.Fprintln(w, "No index: nothing matched, or there is nothing.")
-	} else if err := t.write(w, width); err != nil {
-		return err
+	} else {
+		t := c.table(limit, wideColumns, (*indexReport).wide)
+		if !t.fits(width) {
+			t = c.table(limit, narrowColumns, (*indexReport).narrow)
+			if last := t.rows[len(t.rows)-1]; len(c.Indices) > 1 {
+				last[len(last)-1] = "" // the total has several of these, and no room for them
+			}
+		}
+		if err := t.write(w, width); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintln(w)
 	for line := range strings.SplitSeq(c.summary(), "\n") {
@@ -210,6 +198,70 @@ func (c *carryReport) write(w io.Writer, width, limit int) error {
 	writeList(w, "NOTES", c.Notes)
 	writeList(w, "NEXT", c.Next)
 	return nil
+}
+
+// wideColumns are the columns where there is room.
+func wideColumns() []column {
+	return []column{
+		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true}, {title: "DELIVERED", right: true},
+		{title: "NO SOURCE", right: true, optional: true}, {title: "DEAD", right: true, optional: true},
+		{title: "DROPPED", right: true, optional: true}, {title: "SIZE", right: true}, {title: "VERDICT"}, {title: "STATE"},
+	}
+}
+
+func (i *indexReport) wide(name, state string) []string {
+	return []string{
+		printable(name), count(i.Documents), count(i.Delivered), count(i.WithoutSource), count(i.DeadLettered),
+		count(i.Dropped), size(i.Bytes), cmp.Or(i.Verdict, "-"), state,
+	}
+}
+
+// narrowColumns are the columns where there is not.
+func narrowColumns() []column {
+	return []column{
+		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true}, {title: "DELIVERED", right: true},
+		{title: "SIZE", right: true}, {title: "RESULT"}, {title: "OF THESE", optional: true},
+	}
+}
+
+func (i *indexReport) narrow(name, state string) []string {
+	result := state
+	if state == stateDone && i.Verdict != "" {
+		result = i.Verdict
+	}
+	var of []string
+	for _, n := range []struct {
+		n    int64
+		what string
+	}{{i.WithoutSource, "no source"}, {i.DeadLettered, "dead"}, {i.Dropped, "dropped"}} {
+		if n.n > 0 {
+			of = append(of, short(n.n)+" "+n.what)
+		}
+	}
+	return []string{printable(name), short(i.Documents), short(i.Delivered), size(i.Bytes), result, strings.Join(of, ", ")}
+}
+
+// table has a row for each index that is shown, one for the others, and the total.
+func (c *carryReport) table(limit int, columns func() []column, cells func(i *indexReport, name, state string) []string) *table {
+	t := &table{columns: columns()}
+	rows := some(len(c.Indices), limit, func(i int) bool { return c.Indices[i].troubled() },
+		func(i int) int64 { return c.Indices[i].Documents })
+	for _, n := range rows {
+		i := &c.Indices[n]
+		t.row(cells(i, i.Index, i.State)...)
+	}
+	if hidden := len(c.Indices) - len(rows); hidden > 0 {
+		rest, troubled := c.rest(rows)
+		state := "all done"
+		if troubled > 0 {
+			state = count(troubled) + " not"
+		}
+		t.row(cells(&rest, t.more(hidden), state)...)
+	}
+	if len(c.Indices) > 1 {
+		t.row(cells(&c.Total, "total", c.State)...)
+	}
+	return t
 }
 
 // rest sums up the indices that rows leaves out.
@@ -251,7 +303,7 @@ func (c *carryReport) summary() string {
 	case stateFailed:
 		fmt.Fprintf(&b, "%s could not be read; the rest has arrived. %s", plural(int64(len(c.Failed)), "part"), did)
 	case stateInterrupted:
-		fmt.Fprintf(&b, "Interrupted: %s of %s parts are done. %s", count(int64(c.Total.PartsDone)), count(int64(c.Total.Parts)), did)
+		fmt.Fprintf(&b, "Interrupted: %s of %s documents have arrived. %s", count(c.Total.Delivered+c.Total.Dropped), count(c.Total.Documents), did)
 	case stateTaken:
 		fmt.Fprintf(&b, "Another process has the rest. %s", did)
 	case stateMismatch:

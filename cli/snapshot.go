@@ -248,7 +248,7 @@ func (r *snapshotReport) write(w io.Writer, width, limit int, wide bool) error {
 		sum(&rest, &r.Indices[n], -1)
 	}
 	if hidden := len(r.Indices) - len(rows); hidden > 0 {
-		add(&rest, fmt.Sprintf("… %s more (--all)", count(int64(hidden))))
+		add(&rest, t.more(hidden))
 	}
 	if len(r.Indices) == 0 {
 		fmt.Fprintln(w, "No index is in it.")

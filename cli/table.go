@@ -31,19 +31,31 @@ func (t *table) row(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// narrowest is what a name is not cut below.
-const narrowest = 12
+const (
+	narrowest = 12 // a name is not cut below it
+	legible   = 20 // nor, if a narrower table can be had, below it
+)
 
-// write writes the table within width columns; 0: as wide as it is.
-func (t *table) write(w io.Writer, width int) error {
-	var shown []int
+// fits reports that the table can be written within width columns with names that can be read.
+func (t *table) fits(width int) bool {
+	shown, widths, total := t.layout()
+	for _, i := range shown {
+		if t.columns[i].shrink {
+			total -= max(0, widths[i]-legible)
+		}
+	}
+	return width == 0 || total <= width
+}
+
+// layout gives the columns that are shown, how wide they are, and how wide that is together.
+func (t *table) layout() (shown, widths []int, total int) {
 	for i, c := range t.columns {
 		if !c.optional || slices.ContainsFunc(t.rows, func(r []string) bool { return r[i] != "" && r[i] != "0" && r[i] != "-" }) {
 			shown = append(shown, i)
 		}
 	}
-	widths := make([]int, len(t.columns))
-	total := 2 * (len(shown) - 1)
+	widths = make([]int, len(t.columns))
+	total = 2 * (len(shown) - 1)
 	for _, i := range shown {
 		widths[i] = cellWidth(t.columns[i].title)
 		for _, r := range t.rows {
@@ -51,6 +63,12 @@ func (t *table) write(w io.Writer, width int) error {
 		}
 		total += widths[i]
 	}
+	return shown, widths, total
+}
+
+// write writes the table within width columns; 0: as wide as it is.
+func (t *table) write(w io.Writer, width int) error {
+	shown, widths, total := t.layout()
 	for width > 0 && total > width { // the widest of those that may give way
 		widest := -1
 		for _, i := range shown {
@@ -162,6 +180,12 @@ func printable(s string) string {
 		return q[1 : len(q)-1]
 	}
 	return s
+}
+
+// more names the row that stands for those that are not shown.
+func (t *table) more(hidden int) string {
+	t.note = "--all shows every index."
+	return "… " + count(int64(hidden)) + " more"
 }
 
 // defaultRows is how many rows a table has where the user did not ask for --all.

@@ -203,7 +203,7 @@ func writeGroups(w io.Writer, width, limit int, groups []verify.Group, a, b stri
 		if different > 0 {
 			state = count(different) + " not equal"
 		}
-		add(&rest, fmt.Sprintf("… %s more (--all)", count(int64(hidden))), state)
+		add(&rest, t.more(hidden), state)
 	}
 	if len(groups) > 1 {
 		add(&total, "total", "")
