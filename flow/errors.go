@@ -36,13 +36,16 @@ func final(err error) bool {
 	return IsPermanent(err) || errors.Is(err, ErrTaken) || errors.Is(err, ErrDone) || errors.Is(err, ErrLost)
 }
 
+// ErrThere says of a record that the sink has it already, as from an earlier run: it counts as delivered.
+var ErrThere = errors.New("already there")
+
 // Failures says which records of a Write failed, by index in its slice; all others are safe.
 type Failures []Failure
 
 // A Failure is one record's.
 type Failure struct {
 	Index int
-	Err   error // Permanent: a dead letter; else tried again
+	Err   error // Permanent: a dead letter; ErrThere: delivered before; else tried again
 }
 
 func (f Failures) Error() string {

@@ -54,6 +54,7 @@ type Record struct {
 	Key     []byte // the id
 	Routing []byte // nil: none
 	Body    []byte // one line of JSON; nil: the source does not keep it
+	Version int64  // of the document at its source, from 1 on; 0: not known
 	Time    time.Time
 }
 
@@ -141,6 +142,7 @@ type Checkpoint struct {
 type Tally struct {
 	Read      int64  `json:"read"`               // records the source gave
 	Delivered int64  `json:"delivered"`          // records the sink has
+	There     int64  `json:"there,omitempty"`    // delivered ones among them that it had before
 	Dead      int64  `json:"dead,omitempty"`     // records among the dead letters
 	Dropped   int64  `json:"dropped,omitempty"`  // records a stage removed, less those it added
 	Bodiless  int64  `json:"bodiless,omitempty"` // delivered ones among them that have no body
@@ -152,6 +154,7 @@ type Tally struct {
 func (t *Tally) Add(o Tally) {
 	t.Read += o.Read
 	t.Delivered += o.Delivered
+	t.There += o.There
 	t.Dead += o.Dead
 	t.Dropped += o.Dropped
 	t.Bodiless += o.Bodiless

@@ -48,10 +48,11 @@ func (o *outlet) deliver(ctx context.Context, t *ticket) error {
 	t.tally.Digest = h.Sum
 	t.tally.Delivered = int64(len(recs))
 
-	refused, why, err := o.write(ctx, recs)
+	refused, why, there, err := o.write(ctx, recs)
 	if err != nil {
 		return err
 	}
+	t.tally.There = there
 	for i := range refused {
 		r := &refused[i]
 		t.tally.Delivered--
@@ -69,22 +70,27 @@ func (o *outlet) deliver(ctx context.Context, t *ticket) error {
 	return o.bury(ctx, refused, why)
 }
 
-// write brings recs into the sink, as often as it takes, and returns those that it refuses for good.
-func (o *outlet) write(ctx context.Context, recs []Record) (refused []Record, why []error, err error) {
+// write brings recs into the sink, as often as it takes, and returns those that it refuses for good, and how many
+// it had before.
+func (o *outlet) write(ctx context.Context, recs []Record) (refused []Record, why []error, there int64, err error) {
 	for failures := 1; len(recs) > 0; failures++ {
 		err := o.sink.Write(ctx, recs)
 		if err == nil {
-			return refused, why, nil
+			return refused, why, there, nil
 		}
 		if fs, ok := errors.AsType[Failures](err); ok {
 			left, err := sift(recs, fs, func(r Record, reason error) {
+				if errors.Is(reason, ErrThere) {
+					there++
+					return
+				}
 				refused, why = append(refused, r), append(why, reason)
 			})
 			if err != nil {
-				return nil, nil, err
+				return nil, nil, 0, err
 			}
 			if len(left) == 0 {
-				return refused, why, nil
+				return refused, why, there, nil
 			}
 			if len(left) < len(recs) {
 				failures = 1 // it is getting on
@@ -92,18 +98,19 @@ func (o *outlet) write(ctx context.Context, recs []Record) (refused []Record, wh
 			recs = left
 		}
 		if ctx.Err() != nil || IsPermanent(err) || o.o.Retry.spent(failures) {
-			return nil, nil, fmt.Errorf("write %d records: %w", len(recs), err)
+			return nil, nil, 0, fmt.Errorf("write %d records: %w", len(recs), err)
 		}
 		o.log.Warn("write failed, trying again", "records", len(recs), "failures", failures, "err", err)
 		if werr := o.o.Retry.wait(ctx, failures); werr != nil {
-			return nil, nil, fmt.Errorf("write %d records: %w", len(recs), errors.Join(werr, err))
+			return nil, nil, 0, fmt.Errorf("write %d records: %w", len(recs), errors.Join(werr, err))
 		}
 	}
-	return refused, why, nil
+	return refused, why, there, nil
 }
 
-// sift gives each record that failed for good to refuse, and returns those that failed for now, in order.
-func sift(recs []Record, fs Failures, refuse func(Record, error)) ([]Record, error) {
+// sift gives each record that failed for good, or did not need to be written, to settle, and returns those that
+// failed for now, in order.
+func sift(recs []Record, fs Failures, settle func(Record, error)) ([]Record, error) {
 	failed := make([]error, len(recs))
 	for _, f := range fs {
 		if f.Index < 0 || f.Index >= len(recs) {
@@ -115,8 +122,8 @@ func sift(recs []Record, fs Failures, refuse func(Record, error)) ([]Record, err
 	for i, err := range failed {
 		switch {
 		case err == nil:
-		case IsPermanent(err):
-			refuse(recs[i], err)
+		case IsPermanent(err), errors.Is(err, ErrThere):
+			settle(recs[i], err)
 		default:
 			left = append(left, recs[i])
 		}

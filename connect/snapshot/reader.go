@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -115,14 +114,19 @@ func decodePosition(p flow.Position) (lucene.ChunkAt, error) {
 func (r *reader) Read(ctx context.Context, b *flow.Batch) error {
 	r.dir.within(ctx)
 	for !b.Full() {
+		if r.scan == nil {
+			return io.EOF
+		}
 		chunk, err := r.scan.Next(b.Alloc)
+		if err == io.EOF { //nolint:errorlint // itself: a wrapped one comes from the store
+			// Nothing more is read, but the reader may stay open until the records are committed.
+			r.scan, r.live, r.line = nil, nil, nil
+			b.Next = encodePosition(r.next)
+			return io.EOF
+		}
 		if err == nil {
 			err = r.add(b, chunk)
 			r.next = chunk.Next
-		}
-		if errors.Is(err, io.EOF) {
-			b.Next = encodePosition(r.next)
-			return io.EOF
 		}
 		if err != nil {
 			return classify(r.shard.blame(r.fields.Name(), err))
