@@ -39,8 +39,12 @@ func readSegmentInfo(dir Directory, name string, id ID) (*SegmentInfo, error) {
 func (in *input) segmentInfo(h Header, name string, id ID) (*SegmentInfo, error) {
 	var hasOldest bool
 	switch h.Codec {
-	case "Lucene50SegmentInfo", "Lucene62SegmentInfo":
+	case "Lucene50SegmentInfo":
 		if err := h.check(h.Codec, 1, 1, id); err != nil {
+			return nil, err
+		}
+	case "Lucene62SegmentInfo": // version 1 sorts by fields with several values
+		if err := h.check(h.Codec, 0, 1, id); err != nil {
 			return nil, err
 		}
 	case "Lucene70SegmentInfo", "Lucene86SegmentInfo", "Lucene90SegmentInfo":

@@ -37,3 +37,17 @@ func TestASegmentCopiedFromAnotherIndexStillListsItsOldFiles(t *testing.T) {
 		t.Errorf("a list that holds no names of files gives %v, want ErrCorrupt", err)
 	}
 }
+
+func TestBothVersionsOfLucene62SegmentInfoAreRead(t *testing.T) {
+	body := append([]byte(nil), 0, 0, 0, 6, 0, 0, 0, 2, 0, 0, 0, 1) // by 6.2.1, as Elasticsearch 5.0 has it
+	body = append(body, 0, 0, 0, 9, 0xff, 0, 1)
+	body = append(append(body, 6), "_0.cfs"...)
+	body = append(body, 0)
+	for version, ok := range []bool{true, true, false} {
+		in := input{b: body}
+		si, err := in.segmentInfo(Header{Codec: "Lucene62SegmentInfo", Version: int32(version)}, "_0", ID{})
+		if (err == nil) != ok || ok && (si.MaxDoc != 9 || si.Compound || si.Lucene != "6.2.1") {
+			t.Errorf("version %d: %+v, %v", version, si, err)
+		}
+	}
+}
