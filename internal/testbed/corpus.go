@@ -153,7 +153,7 @@ func (c *corpus) create(i int) {
 			ix.bodiless = true
 			settings["index.mapping.source.mode"] = "synthetic"
 			props["t"] = map[string]any{"type": "keyword", "ignore_above": 100}
-		case c.n.OpenSearch && c.n.Major >= 3:
+		case c.n.OpenSearch && (c.n.Major > 3 || c.n.Major == 3 && c.n.Minor >= 2): // earlier ones do not know it
 			ix.bodiless = true
 			settings["index.derived_source.enabled"] = true
 			for _, name := range []string{"t", "secret", "free"} {
