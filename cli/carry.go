@@ -170,6 +170,9 @@ compared. What cannot be carried whole is in the report, with the reason.`,
 
 // carry runs a flow, verifies what it wrote and reports.
 func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err error) {
+	if run.workers < 0 {
+		return fmt.Errorf("--workers %d: want at least 0", run.workers)
+	}
 	o := f.Options.Engine()
 	o.Workers = cmp.Or(run.workers, o.Workers)
 	opened, err := f.Open(ctx, c.Getenv, c.Stdout)

@@ -284,37 +284,28 @@ func (c *carryReport) rest(rows []int) (sum indexReport, troubled int64) {
 	return sum, troubled
 }
 
-// summary is the one sentence about the whole.
+// summary says in a few lines how it ended, what this run did, and whether that was verified.
 func (c *carryReport) summary() string {
-	var b strings.Builder
-	spent := time.Duration(c.Run.Seconds * float64(time.Second))
-	did := fmt.Sprintf("This run: %s documents, %s in %s (%s documents/s).",
-		count(c.Run.Documents), size(c.Run.Bytes), elapsed(spent), count(c.Run.PerSecond))
+	ended := map[string]string{
+		stateEarlier:     "Done already by an earlier run.",
+		stateDone:        "Done: everything has arrived whole.",
+		statePartial:     "Done, but not everything could be carried whole.",
+		stateFailed:      plural(int64(len(c.Failed)), "part") + " could not be read; the rest has arrived.",
+		stateInterrupted: fmt.Sprintf("Interrupted: %s of %s documents have arrived.", count(c.Total.Delivered+c.Total.Dropped), count(c.Total.Documents)),
+		stateTaken:       "Another process has the rest.",
+		stateMismatch:    "What arrived is not what was read: see below.",
+		stateStopped:     "Stopped: " + c.Error,
+	}[c.State]
+	did := fmt.Sprintf("This run: %s documents, %s in %s (%s documents/s).", count(c.Run.Documents), size(c.Run.Bytes),
+		elapsed(time.Duration(c.Run.Seconds*float64(time.Second))), count(c.Run.PerSecond))
 	if c.Nothing {
 		did = "Nothing was left to carry, nothing was added."
 	}
-	switch c.State {
-	case stateEarlier:
-		fmt.Fprintf(&b, "Done already by an earlier run. %s", did)
-	case stateDone:
-		fmt.Fprintf(&b, "Done: everything has arrived whole. %s", did)
-	case statePartial:
-		fmt.Fprintf(&b, "Done, but not everything could be carried whole. %s", did)
-	case stateFailed:
-		fmt.Fprintf(&b, "%s could not be read; the rest has arrived. %s", plural(int64(len(c.Failed)), "part"), did)
-	case stateInterrupted:
-		fmt.Fprintf(&b, "Interrupted: %s of %s documents have arrived. %s", count(c.Total.Delivered+c.Total.Dropped), count(c.Total.Documents), did)
-	case stateTaken:
-		fmt.Fprintf(&b, "Another process has the rest. %s", did)
-	case stateMismatch:
-		fmt.Fprintf(&b, "What arrived is not what was read: see below. %s", did)
-	case stateStopped:
-		fmt.Fprintf(&b, "Stopped: %s\n%s", c.Error, did)
-	}
+	lines := ended + "\n" + did
 	if c.Verification != nil {
-		fmt.Fprintf(&b, "\n%s", c.Verification.sentence())
+		lines += "\n" + c.Verification.sentence()
 	}
-	return b.String()
+	return lines
 }
 
 // writeWhy says what the verdicts mean, indices with the same reason together.

@@ -306,13 +306,12 @@ func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, r *flow.Rep
 }
 
 func (v *verification) sentence() string {
-	spent := elapsed(time.Duration(v.Seconds * float64(time.Second)))
 	if v.Verified {
-		return fmt.Sprintf("Verified: %s documents in %s were read back, and are what was read at the source (%s).",
-			count(v.Documents), plural(int64(v.Indices), "index"), spent)
+		return fmt.Sprintf("Verified: %s documents in %s were read back, and are what was read.",
+			count(v.Documents), plural(int64(v.Indices), "index"))
 	}
-	return fmt.Sprintf("NOT VERIFIED: %s of %s read back differ from what was read at the source (%s).",
-		count(int64(len(v.Different))), plural(int64(v.Indices), "index"), spent)
+	return fmt.Sprintf("NOT VERIFIED: %s of %s read back differ from what was read.",
+		count(int64(len(v.Different))), plural(int64(v.Indices), "index"))
 }
 
 // A readBack counts what a comparison has read, as progress.
