@@ -25,6 +25,9 @@ type Branch struct {
 	held   int64              // bytes in memory, of all outputs
 	err    error
 
+	columns      columns // of the index columnsIndex
+	columnsIndex string
+
 	touched []*output
 	zstd    *zstd.Encoder
 	packed  []byte   // a compressed frame, on its way to the disk
@@ -152,7 +155,7 @@ func (b *Branch) output(index string) (*output, error) {
 		}
 		o.book.Index = index
 		if b.s.cfg.Format == Parquet {
-			o.w = newParquetFile(o.f, index, &b.s.cfg, b.s.columns[index])
+			o.w = newParquetFile(o.f, index, &b.s.cfg, b.columnsOf(index))
 		} else {
 			o.w = &ndjsonFile{b: b, f: o.f}
 		}
@@ -163,6 +166,15 @@ func (b *Branch) output(index string) (*output, error) {
 		b.touched = append(b.touched, o)
 	}
 	return o, nil
+}
+
+// columnsOf gives the columns of an index. Those of the last one are kept: there may be very many indices, and
+// a worker mostly writes one after the other.
+func (b *Branch) columnsOf(index string) columns {
+	if b.columns.root == nil || b.columnsIndex != index {
+		b.columnsIndex, b.columns = index, columnsOf(b.s.metas[index], b.s.cfg.Columns)
+	}
+	return b.columns
 }
 
 // create begins a file that a commit will bring into dir.

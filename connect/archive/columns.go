@@ -60,20 +60,11 @@ type field struct {
 }
 
 // columnsOf reads {"mappings":…} of a group: {"properties":…} or, before types were removed, the same per
-// type; fields of several types are put together. Absent meta give no columns.
-func columnsOf(meta json.RawMessage, limit int) (columns, error) {
+// type; fields of several types are put together. Meta that are absent, or something else, give no columns.
+func columnsOf(meta json.RawMessage, limit int) columns {
 	c := columns{root: &field{column: -1}, fields: 1}
-	if len(meta) == 0 {
-		return c, nil
-	}
-	var m struct {
-		Mappings json.RawMessage `json:"mappings"`
-	}
-	if err := json.Unmarshal(meta, &m); err != nil {
-		return c, err
-	}
 	found := map[string]column{}
-	mapping := object(m.Mappings)
+	mapping := object(object(meta)["mappings"])
 	if properties := object(mapping["properties"]); properties != nil {
 		collect(found, "", properties)
 	} else {
@@ -97,7 +88,7 @@ func columnsOf(meta json.RawMessage, limit int) (columns, error) {
 		c.insert(name)
 		c.list = append(c.list, found[name])
 	}
-	return c, nil
+	return c
 }
 
 // object decodes one level of an object; nil if b is none.

@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/narudata/naru/flow"
 )
 
 var kindNames = map[kind]string{
@@ -51,14 +53,19 @@ func TestAMappingGivesColumnsForItsPlainFields(t *testing.T) {
 		{"null", `null`, 100, []string{}, 0},
 		{"strange", `{"properties":{"a":7,"b":[],"c":{"type":"long","properties":3},"d":{"properties":"x"},"e":{"type":[]}}}`, 100, []string{"c long"}, 0},
 	} {
-		got, err := columnsOf(json.RawMessage(`{"mappings":`+c.mappings+`,"settings":{}}`), c.limit)
-		must(t, err)
+		got := columnsOf(json.RawMessage(`{"mappings":`+c.mappings+`,"settings":{}}`), c.limit)
 		if diff := cmp.Diff(c.want, describe(got)); diff != "" || got.omitted != c.omitted {
 			t.Errorf("%s: %d omitted\n%s", c.name, got.omitted, diff)
 		}
 	}
-	if _, err := columnsOf(json.RawMessage(`{`), 1); err == nil {
-		t.Error("no error for what is not JSON")
+	for _, meta := range []string{"", "{", "[]", "7"} {
+		if c := columnsOf(json.RawMessage(meta), 1); len(c.list) != 0 {
+			t.Errorf("%q gives %v", meta, describe(c))
+		}
+	}
+	s := openTest(t, Config{Dir: t.TempDir(), Format: Parquet})
+	if err := s.Prepare(t.Context(), []flow.Group{{Name: "broken", Meta: json.RawMessage("{")}}); err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("what is not JSON is taken: %v", err)
 	}
 }
 
@@ -70,8 +77,7 @@ func (c *columns) at(name string) int {
 const findMeta = `{"mappings":{"properties":{"a":{"type":"keyword"},"o":{"properties":{"a":{"type":"long"},"p":{"properties":{"b":{"type":"keyword"}}}}},"":{"properties":{"e":{"type":"long"}}},"ä":{"type":"long"}}}}`
 
 func TestValuesAreFoundWhereverTheyStand(t *testing.T) {
-	c, err := columnsOf(json.RawMessage(findMeta), 100)
-	must(t, err)
+	c := columnsOf(json.RawMessage(findMeta), 100)
 	for doc, want := range map[string]string{
 		`{"a":"x","o":{"a":1,"p":{"b":"y"}}}`:           `a="x" o.a=1 o.p.b="y"`,
 		`{"o.a":1,"o.p.b":2,"a":3}`:                     `o.a=1 o.p.b=2 a=3`,
@@ -151,8 +157,7 @@ func FuzzFindValues(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	c, err := columnsOf(json.RawMessage(findMeta), 100)
-	must(f, err)
+	c := columnsOf(json.RawMessage(findMeta), 100)
 	known := map[string]bool{}
 	for _, col := range c.list {
 		for i := range col.name {
@@ -202,4 +207,18 @@ func FuzzFindValues(f *testing.F) {
 			t.Fatalf("%q:\n%s", doc, diff)
 		}
 	})
+}
+
+func TestTheManifestSaysHowManyFieldsGotNoColumn(t *testing.T) {
+	for columns, want := range map[int]int{1: 4, 0: 0, -1: 5} {
+		s := openTest(t, Config{Dir: t.TempDir(), Format: Parquet, Columns: columns})
+		must(t, s.Prepare(t.Context(), []flow.Group{{Name: "i", Meta: json.RawMessage(findMeta)}}))
+		must(t, write(s, "p", rec{"i", "", "1", "-", `{"a":"x"}`}))
+		must(t, s.Finish(t.Context()))
+		m, err := ReadManifest(s.cfg.Dir)
+		must(t, err)
+		if got := m.Indices[0].OmittedColumns; got != want {
+			t.Errorf("columns %d: %d fields are left out, want %d", columns, got, want)
+		}
+	}
 }

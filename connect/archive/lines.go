@@ -26,7 +26,7 @@ type lines struct {
 const (
 	lineBuffer = 256 << 10
 	// lineLimit bounds a line, for a length that no document has.
-	lineLimit = 1 << 31
+	lineLimit = 1<<31 - 1
 )
 
 func openLines(r io.Reader) (*lines, error) {

@@ -69,13 +69,13 @@ const (
 	manifestLimit = 1 << 30
 )
 
-func newManifest(h *history, groups []flow.Group, cols map[string]columns) *Manifest {
+func newManifest(h *history, groups []flow.Group) *Manifest {
 	m := &Manifest{Version: version, Created: now(), Format: h.header.Format, Source: h.header.Flow}
 	byName := map[string]*Index{}
 	index := func(name string) *Index {
 		i := byName[name]
 		if i == nil {
-			i = &Index{Name: name, Dir: DirName(name), Files: []File{}, OmittedColumns: cols[name].omitted}
+			i = &Index{Name: name, Dir: DirName(name), Files: []File{}}
 			byName[name] = i
 		}
 		return i

@@ -106,9 +106,6 @@ func schemaOf(c *columns) *parquet.Schema {
 }
 
 func newParquetFile(f *file, index string, cfg *Config, c columns) *parquetFile {
-	if c.root == nil {
-		c.root = &field{column: -1}
-	}
 	schema := schemaOf(&c)
 	total := len(baseColumns) + len(c.list)
 	w := &parquetFile{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,8 +39,8 @@ type Sink struct {
 	finished bool            // the manifest is there and says what the journal says
 	closed   bool
 
-	groups  []flow.Group       // set by Prepare, before any branch
-	columns map[string]columns // by index
+	groups []flow.Group               // set by Prepare, before any branch
+	metas  map[string]json.RawMessage // of the groups, by name
 
 	ownMu sync.Mutex // guards own
 	own   *Branch    // of the methods of Sink itself; nil until one is called
@@ -65,7 +66,7 @@ func openSink(cfg Config, d *disk) (_ *Sink, err error) {
 	}
 	s := &Sink{
 		cfg: cfg.withDefaults(), d: d,
-		taken: map[string]bool{}, dirs: map[string]bool{}, columns: map[string]columns{},
+		taken: map[string]bool{}, dirs: map[string]bool{},
 	}
 	defer func() {
 		if err != nil {
@@ -362,16 +363,13 @@ func (s *Sink) Prepare(ctx context.Context, groups []flow.Group) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.groups = slices.Clone(groups)
-	if s.cfg.Format != Parquet {
-		return nil
-	}
+	s.metas = make(map[string]json.RawMessage, len(groups))
 	for i := range groups {
 		g := &groups[i]
-		c, err := columnsOf(g.Meta, s.cfg.Columns)
-		if err != nil {
-			return fmt.Errorf("archive %s: the mapping of %q: %w", s.cfg.Dir, g.Name, err)
+		if len(g.Meta) > 0 && !json.Valid(g.Meta) {
+			return flow.Permanent(fmt.Errorf("archive %s: what is known of %q is not JSON: %.100q", s.cfg.Dir, g.Name, g.Meta))
 		}
-		s.columns[g.Name] = c
+		s.metas[g.Name] = g.Meta
 	}
 	return nil
 }
@@ -431,11 +429,22 @@ func (s *Sink) Finish(ctx context.Context) error {
 	if err := s.sweep(); err != nil {
 		return fmt.Errorf("finish archive %s: %w", s.cfg.Dir, err)
 	}
-	if err := writeManifest(s.d, newManifest(s.history, s.groups, s.columns)); err != nil {
+	if err := writeManifest(s.d, s.newManifest()); err != nil {
 		return fmt.Errorf("finish archive %s: %w", s.cfg.Dir, err)
 	}
 	s.finished = true
 	return nil
+}
+
+func (s *Sink) newManifest() *Manifest {
+	m := newManifest(s.history, s.groups)
+	if s.cfg.Format == Parquet {
+		for i := range m.Indices {
+			x := &m.Indices[i]
+			x.OmittedColumns = columnsOf(x.Meta, s.cfg.Columns).omitted
+		}
+	}
+	return m
 }
 
 // Close gives the archive free. What was not committed is discarded.

@@ -66,7 +66,7 @@ func OpenCommitted(ctx context.Context, dir string) (*Source, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open archive: %w", err)
 	}
-	return newSource(root, newManifest(h, nil, nil)), nil
+	return newSource(root, newManifest(h, nil)), nil
 }
 
 func newSource(root *os.Root, m *Manifest) *Source {
