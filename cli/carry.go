@@ -221,10 +221,14 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	if err := c.printCarry(f, result, run); err != nil {
 		return err
 	}
-	if code := result.code(); code != exitOK {
+	switch code := result.code(); code {
+	case exitOK:
+		return nil
+	case exitFailed:
+		return &exitError{code, flowErr}
+	default:
 		return &exitError{code: code}
 	}
-	return nil
 }
 
 // worthReadingBack reports that what was written is all there will be for now.
@@ -310,7 +314,7 @@ func next(f *connect.Flow, r *carryReport) []string {
 		}
 		return []string{"standard output keeps no position: the same command begins again"}
 	case stateFailed:
-		out = append(out, "once the blobs named above are whole again, the same command carries what is missing")
+		out = append(out, "once what is named above can be read, the same command carries what is missing")
 	case stateTaken:
 		return []string{"wait for the other process, then run the same command again to verify"}
 	case stateMismatch:

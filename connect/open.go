@@ -109,6 +109,9 @@ type Opened struct {
 
 // Open opens the source, builds the stages and opens the sink; nothing is written yet but the sink's own books.
 func (f *Flow) Open(ctx context.Context, getenv func(string) string, stdout io.Writer) (_ *Opened, err error) {
+	if dir := f.Sink.Dir(); dir != "" && inside(dir, f.Source.Path()) {
+		return nil, fmt.Errorf("%s lies inside of %s, which is read; write to another directory", dir, f.Source.Path())
+	}
 	o := &Opened{closeSource: nothing, closeSink: nothing}
 	defer func() {
 		if err != nil {
@@ -160,6 +163,12 @@ func (o *Opened) Close() error {
 }
 
 func nothing() error { return nil }
+
+// inside reports that path is dir or lies in it.
+func inside(path, dir string) bool {
+	rel, err := filepath.Rel(absolute(dir), absolute(path))
+	return err == nil && rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+}
 
 // absolute makes a path the same from everywhere.
 func absolute(path string) string {
