@@ -10,13 +10,13 @@ root=$(dirname "$here")
 cache=${NARU_CACHE:-$root/.cache}
 out=$cache/bench
 runs=${1:-3} rounds=${ROUNDS:-6} cpu=${CPU:-$(($(nproc) - 1))}
-java=${JDK17:-/usr/lib/jvm/java-17-openjdk-amd64}/bin/java
+java=${JDK17:+$JDK17/bin/}java   # any from 11 on
 
 [ -s "$out/count" ] || "$here/repository.sh"
 lucene=$cache/lucene
 mkdir -p "$lucene"
 if [ ! -s "$lucene/cp" ] || [ "$here/lucene/pom.xml" -nt "$lucene/cp" ] || [ "$here/lucene/ReadSource.java" -nt "$lucene/cp" ]; then
-  JAVA_HOME=$(dirname "$(dirname "$java")") mvn -B -q -f "$here/lucene/pom.xml" -Dout="$lucene/out" \
+  mvn -B -q -f "$here/lucene/pom.xml" -Dout="$lucene/out" \
     dependency:build-classpath -Dmdep.outputFile="$lucene/jars" compile
   echo "$lucene/out/classes:$(cat "$lucene/jars")" >"$lucene/cp"
 fi

@@ -13,7 +13,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -53,30 +52,19 @@ type Node struct {
 }
 
 // CanStart reports whether this machine has what Start needs for the named server, and what is missing if not.
-func CanStart(name string) (ok bool, missing string) {
-	for _, tool := range []string{"bash", "mvn", "flock", "python3"} {
-		if tool == "python3" && !strings.HasPrefix(name, "es5") && !strings.HasPrefix(name, "es6") {
-			continue
-		}
-		if _, err := exec.LookPath(tool); err != nil {
-			return false, fmt.Sprintf("starting %s needs %s", name, tool)
-		}
-	}
-	jdk := envOr("JDK17", "/usr/lib/jvm/java-17-openjdk-amd64")
-	if strings.HasPrefix(name, "os3") {
-		jdk = envOr("JDK25", "/usr/lib/jvm/temurin-25-jdk-amd64")
-	}
-	if _, err := os.Stat(filepath.Join(jdk, "bin", "javac")); err != nil {
-		return false, fmt.Sprintf("starting %s needs the JDK %s (JDK17 and JDK25 say where they are)", name, jdk)
+func CanStart(tb testing.TB, name string) (ok bool, missing string) {
+	tb.Helper()
+	check := exec.CommandContext(tb.Context(), script(tb), name)
+	check.Env = append(os.Environ(), "CHECK=1", "NARU_CACHE="+cache(tb))
+	out, err := check.CombinedOutput()
+	if err != nil {
+		return false, fmt.Sprintf("%s(%v)", out, err)
 	}
 	return true, ""
 }
 
-func envOr(name, otherwise string) string {
-	if v := os.Getenv(name); v != "" {
-		return v
-	}
-	return otherwise
+func script(tb testing.TB) string {
+	return filepath.Join(Root(tb), "internal", "testbed", "search", "node.sh")
 }
 
 // Start starts the named server with a data folder and a path.repo of its own. It waits until the server answers;
@@ -85,11 +73,10 @@ func envOr(name, otherwise string) string {
 // TMPDIR=/dev/shm makes tests quicker.
 func Start(tb testing.TB, name string, o Options) *Node {
 	tb.Helper()
-	script := filepath.Join(Root(tb), "internal", "testbed", "search", "node.sh")
 	environment := append(os.Environ(), "HEAP="+strconv.Itoa(max(o.HeapMB, 512))+"m", "NARU_CACHE="+cache(tb))
 	build, cancel := context.WithTimeout(tb.Context(), buildPatience)
 	defer cancel()
-	prepare := exec.CommandContext(build, script, name)
+	prepare := exec.CommandContext(build, script(tb), name)
 	prepare.Env = append(environment, "PREPARE=1")
 	if out, err := prepare.CombinedOutput(); err != nil {
 		tb.Fatalf("download and build %s: %v\n%s", name, err, tail(out))
@@ -106,7 +93,7 @@ func Start(tb testing.TB, name string, o Options) *Node {
 	for k, v := range o.Settings {
 		args = append(args, k+"="+v)
 	}
-	server := exec.Command(script, args...)
+	server := exec.Command(script(tb), args...)
 	server.Env = append(environment, "TETHER=1")
 	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	log := &serverLog{started: make(chan struct{})}

