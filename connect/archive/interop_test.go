@@ -12,27 +12,15 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/testbed"
 )
-
-// cannotRun ends a test that needs something the machine does not have: where tests must all run, in CI, it
-// fails.
-func cannotRun(t *testing.T, why string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatalf("cannot run in CI: %s", why)
-	}
-	t.Skipf("cannot run here: %s", why)
-}
 
 // python gives an interpreter that has the modules, in a virtual environment under the project's cache.
 func python(t *testing.T, packages ...string) string {
 	t.Helper()
 	base, err := exec.LookPath("python3")
-	if err != nil {
-		cannotRun(t, "python3 is not installed")
-	}
-	root, err := filepath.Abs(filepath.Join("..", "..", ".cache"))
-	must(t, err)
+	testbed.Need(t, err == nil, "python3 is not installed")
+	root := filepath.Join(testbed.Root(t), ".cache")
 	venv := filepath.Join(root, "venv")
 	bin := filepath.Join(venv, "bin", "python")
 	check := "import " + strings.Join(packages, ", ")
@@ -40,13 +28,11 @@ func python(t *testing.T, packages ...string) string {
 		return bin
 	}
 	must(t, os.MkdirAll(root, 0o755))
-	if out, err := exec.CommandContext(t.Context(), base, "-m", "venv", venv).CombinedOutput(); err != nil {
-		cannotRun(t, fmt.Sprintf("python3 -m venv: %v: %s", err, out))
-	}
+	out, err := exec.CommandContext(t.Context(), base, "-m", "venv", venv).CombinedOutput()
+	testbed.Need(t, err == nil, fmt.Sprintf("python3 -m venv: %v: %s", err, out))
 	install := append([]string{"-m", "pip", "install", "--quiet", "--disable-pip-version-check"}, packages...)
-	if out, err := exec.CommandContext(t.Context(), bin, install...).CombinedOutput(); err != nil {
-		cannotRun(t, fmt.Sprintf("pip install %v: %v: %s", packages, err, out))
-	}
+	out, err = exec.CommandContext(t.Context(), bin, install...).CombinedOutput()
+	testbed.Need(t, err == nil, fmt.Sprintf("pip install %v: %v: %s", packages, err, out))
 	return bin
 }
 
