@@ -1,0 +1,420 @@
+package opensearch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/narudata/naru/flow"
+)
+
+// Indices are created before the load with what the target accepts of their mappings, settings and aliases, without
+// replicas and refreshes, and get those when all is done. What they are to get stands in the mapping's _meta.naru
+// from the moment the index exists, so that any later run finds it, whenever naru died.
+
+// preparation is what a sink did to indices before the load.
+type preparation struct {
+	mu      sync.Mutex
+	indices map[string]*Prepared // guarded by mu
+}
+
+// Prepared says what was done for an index before the load.
+type Prepared struct {
+	Index   string   `json:"index"`
+	Created bool     `json:"created"`
+	LeftOut []string `json:"leftOut,omitempty"` // what the target did not accept, each with its reason
+	promise *promise // what it gets when all is done; nil: it is not naru's
+}
+
+// promise is what an index gets when it is loaded: its _meta.naru.
+type promise struct {
+	Replicas string `json:"number_of_replicas"`
+	Refresh  string `json:"refresh_interval,omitempty"` // "": the default
+}
+
+// Prepared gives what was done before the load, by name.
+func (s *Sink) Prepared() []Prepared {
+	s.prepare.mu.Lock()
+	defer s.prepare.mu.Unlock()
+	var all []Prepared
+	for _, name := range slices.Sorted(maps.Keys(s.prepare.indices)) {
+		all = append(all, *s.prepare.indices[name])
+	}
+	return all
+}
+
+// Prepare implements flow.Preparer.
+func (s *Sink) Prepare(ctx context.Context, groups []flow.Group) error {
+	s.prepare.mu.Lock()
+	defer s.prepare.mu.Unlock()
+	s.prepare.indices = map[string]*Prepared{}
+	for _, g := range groups {
+		p, err := s.prepareIndex(ctx, &g)
+		if err != nil {
+			return fmt.Errorf("index %s: %w", g.Name, err)
+		}
+		s.prepare.indices[g.Name] = p
+	}
+	return nil
+}
+
+func (s *Sink) prepareIndex(ctx context.Context, g *flow.Group) (*Prepared, error) {
+	p := &Prepared{Index: g.Name}
+	promised, exists, err := s.promised(ctx, g.Name)
+	if err != nil {
+		return nil, err
+	}
+	if !exists {
+		if err := s.createIndex(ctx, g, p); err != nil {
+			if typ := typeOf(err); typ != "resource_already_exists_exception" {
+				return nil, err
+			}
+			// Another worker was quicker.
+			if promised, _, err = s.promised(ctx, g.Name); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if p.promise == nil {
+		p.promise = promised
+	}
+	if exists && promised != nil {
+		return p, s.settings(ctx, g.Name, map[string]any{"index.number_of_replicas": "0", "index.refresh_interval": "-1"})
+	}
+	return p, nil
+}
+
+// promised gives what an index was promised, and whether there is such an index.
+func (s *Sink) promised(ctx context.Context, index string) (*promise, bool, error) {
+	var answer map[string]struct {
+		Mappings struct {
+			Meta struct {
+				Naru *promise `json:"naru"`
+			} `json:"_meta"`
+		} `json:"mappings"`
+	}
+	err := s.client.JSON(ctx, http.MethodGet, "/"+url.PathEscape(index)+"/_mapping", nil, &answer)
+	if statusOf(err) == http.StatusNotFound {
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	for _, m := range answer {
+		return m.Mappings.Meta.Naru, true, nil
+	}
+	return nil, true, nil
+}
+
+func typeOf(err error) string {
+	if e, ok := errors.AsType[*StatusError](err); ok {
+		return e.Type
+	}
+	return ""
+}
+
+func (s *Sink) settings(ctx context.Context, index string, settings map[string]any) error {
+	return s.client.JSON(ctx, http.MethodPut, "/"+url.PathEscape(index)+"/_settings", settings, nil)
+}
+
+// sourceMeta is what a group's Meta holds.
+type sourceMeta struct {
+	Mappings map[string]any            `json:"mappings"`
+	Settings map[string]any            `json:"settings"`
+	Aliases  map[string]map[string]any `json:"aliases"`
+}
+
+// createIndex creates an index, leaving out what the target does not accept, one thing after the other.
+func (s *Sink) createIndex(ctx context.Context, g *flow.Group, p *Prepared) error {
+	var meta sourceMeta
+	if len(g.Meta) > 0 {
+		if err := json.Unmarshal(g.Meta, &meta); err != nil {
+			return fmt.Errorf("metadata: %w", err)
+		}
+	}
+	leave := func(format string, args ...any) { p.LeftOut = append(p.LeftOut, fmt.Sprintf(format, args...)) }
+	settings := loadSettings(meta.Settings, leave)
+	promise := &promise{Replicas: "1"}
+	if v, ok := meta.Settings["index.number_of_replicas"]; ok {
+		promise.Replicas = fmt.Sprint(v)
+	}
+	if v, ok := meta.Settings["index.refresh_interval"]; ok {
+		promise.Refresh = fmt.Sprint(v)
+	}
+	settings["index.number_of_replicas"], settings["index.refresh_interval"] = "0", "-1"
+	mappings := oneMapping(meta.Mappings, leave)
+	own, _ := mappings["_meta"].(map[string]any)
+	own = maps.Clone(own)
+	if own == nil {
+		own = map[string]any{}
+	}
+	own["naru"] = promise
+	mappings["_meta"] = own
+	aliases := map[string]any{}
+	for name, a := range meta.Aliases {
+		aliases[name] = loadAlias(a)
+	}
+
+	body := map[string]any{"settings": settings, "mappings": mappings, "aliases": aliases}
+	const mostLeftOut = 200
+	for range mostLeftOut {
+		err := s.client.JSON(ctx, http.MethodPut, "/"+url.PathEscape(g.Name), body, nil)
+		if err == nil {
+			p.Created, p.promise = true, promise
+			return nil
+		}
+		status, ok := errors.AsType[*StatusError](err)
+		if !ok || status.Status != http.StatusBadRequest || status.Type == "resource_already_exists_exception" || status.Type == "invalid_index_name_exception" {
+			return err
+		}
+		what := leaveOut(body, status.Reason)
+		if what == "" {
+			return fmt.Errorf("the target does not accept the index's mapping or settings: %w; create the index yourself and run the same command again", err)
+		}
+		leave("%s: %s", what, status.Reason)
+	}
+	return fmt.Errorf("the target does not accept more than %d things of the index; create it yourself and run the same command again", mostLeftOut)
+}
+
+// kept are the settings that an index keeps on its new cluster; all others are about where it was.
+var kept = []string{
+	"index.number_of_shards", "index.analysis.", "index.mapping.", "index.sort.", "index.codec", "index.similarity.",
+	"index.max_", "index.query.default_field", "index.routing_partition_size", "index.number_of_routing_shards",
+}
+
+// notKept are exceptions among kept.
+var notKept = []string{"index.mapping.single_type", "index.mapping.source.mode", "index.mapping.synthetic_source_keep", "index.max_slices_per_pit"}
+
+// loadSettings picks the settings that the index is created with.
+func loadSettings(from map[string]any, leave func(string, ...any)) map[string]any {
+	to := map[string]any{}
+	for _, key := range slices.Sorted(maps.Keys(from)) {
+		keep := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
+		switch {
+		case slices.ContainsFunc(notKept, keep), !slices.ContainsFunc(kept, keep):
+			if !internal(key) {
+				leave("setting %s: it is not carried", key)
+			}
+		default:
+			to[key] = from[key]
+		}
+	}
+	return to
+}
+
+// internal reports settings that every index has and nobody misses.
+func internal(key string) bool {
+	for _, known := range []string{
+		"index.creation_date", "index.uuid", "index.version.", "index.provided_name", "index.number_of_replicas", "index.refresh_interval",
+		"index.routing.allocation.", "index.resize.", "index.shrink.", "index.history.", "index.blocks.", "index.verified_before_close",
+		"index.soft_deletes.", "index.translog.", "index.merge.", "index.hidden", "index.replication.type",
+	} {
+		if strings.HasPrefix(key, known) {
+			return true
+		}
+	}
+	return false
+}
+
+// oneMapping gives the mapping without types: that of the only type, or of all types put together.
+func oneMapping(types map[string]any, leave func(string, ...any)) map[string]any {
+	all := map[string]any{}
+	for _, typ := range slices.Sorted(maps.Keys(types)) {
+		m, ok := types[typ].(map[string]any)
+		if !ok || typ == "_default_" {
+			continue
+		}
+		for key, v := range m {
+			switch key {
+			case "properties":
+				merge(all, v, leave)
+			case "_source":
+				// Excluding again what is not there would only hide it; a source that was not kept is none.
+			case "_parent", "_all", "_timestamp", "_ttl", "_field_names", "_size", "include_in_all":
+				leave("mapping parameter %s of type %s", key, typ)
+			default:
+				all[key] = v
+			}
+		}
+	}
+	return all
+}
+
+func merge(all map[string]any, properties any, leave func(string, ...any)) {
+	from, ok := properties.(map[string]any)
+	if !ok {
+		return
+	}
+	to, _ := all["properties"].(map[string]any)
+	if to == nil {
+		to = map[string]any{}
+	}
+	for field, v := range from {
+		if _, twice := to[field]; twice {
+			leave("field %s of another type of the same index", field)
+			continue
+		}
+		to[field] = v
+	}
+	all["properties"] = to
+}
+
+// loadAlias gives an alias as the API takes it, out of how metadata keep it.
+func loadAlias(a map[string]any) map[string]any {
+	out := map[string]any{}
+	for key, v := range a {
+		switch key {
+		case "filter", "index_routing", "search_routing", "routing", "is_hidden":
+			out[key] = v
+		case "is_write_index":
+			out[key] = v
+		}
+	}
+	return out
+}
+
+var (
+	unknownSetting = regexp.MustCompile(`unknown setting \[([^\]]+)\]`)
+	noHandler      = regexp.MustCompile(`(?:No handler for type \[[^\]]*\] declared on field|The mapper type \[[^\]]*\] declared on field|unknown parameter \[[^\]]*\] on mapper|Mapper for|Field|field|mapper) \[([^\]]+)\]`)
+	unsupported    = regexp.MustCompile(`unsupported parameters: +(.*)`)
+	badParameter   = regexp.MustCompile(`(?:unknown parameter|Unknown parameter|unknown param) \[([^\]]+)\]|parameter \[([^\]]+)\]`)
+	inBrackets     = regexp.MustCompile(`\[([^\[\]]+?) ?:`)
+	settingInIt    = regexp.MustCompile(`\[(index\.[a-z0-9_.]+)\]`)
+)
+
+// leaveOut removes from an index's body what the target's reason names, and says what that was.
+func leaveOut(body map[string]any, reason string) string {
+	settings := body["settings"].(map[string]any)
+	if m := unknownSetting.FindStringSubmatch(reason); m != nil {
+		if _, ok := settings[m[1]]; ok {
+			delete(settings, m[1])
+			return "setting " + m[1]
+		}
+	}
+	mappings := body["mappings"].(map[string]any)
+	if m := noHandler.FindStringSubmatch(reason); m != nil {
+		if what := dropField(mappings, m[1], badParameter.FindStringSubmatch(reason)); what != "" {
+			return what
+		}
+	}
+	if m := unsupported.FindStringSubmatch(reason); m != nil {
+		for _, key := range inBrackets.FindAllStringSubmatch(m[1], -1) {
+			if name := strings.TrimSpace(key[1]); name != "_meta" {
+				if _, ok := mappings[name]; ok {
+					delete(mappings, name)
+					return "mapping parameter " + name
+				}
+			}
+		}
+	}
+	if m := settingInIt.FindStringSubmatch(reason); m != nil {
+		if _, ok := settings[m[1]]; ok {
+			delete(settings, m[1])
+			return "setting " + m[1]
+		}
+	}
+	return ""
+}
+
+// dropField removes a field's mapping, or one parameter of it if that is what is not accepted.
+func dropField(mapping map[string]any, path string, parameter []string) string {
+	properties, _ := mapping["properties"].(map[string]any)
+	name, rest, deeper := strings.Cut(path, ".")
+	for _, try := range []string{path, name} {
+		field, ok := properties[try].(map[string]any)
+		if !ok {
+			continue
+		}
+		if try == name && deeper {
+			if what := dropField(field, rest, parameter); what != "" {
+				return what
+			}
+			if fields, ok := field["fields"].(map[string]any); ok && fields[rest] != nil {
+				delete(fields, rest)
+				return "field " + path
+			}
+			continue
+		}
+		for _, p := range parameter[min(1, len(parameter)):] {
+			if _, has := field[p]; p != "" && p != "type" && has {
+				delete(field, p)
+				return "parameter " + p + " of field " + path
+			}
+		}
+		delete(properties, try)
+		return "field " + path
+	}
+	// A field's name alone, somewhere below.
+	for _, key := range slices.Sorted(maps.Keys(properties)) {
+		if field, ok := properties[key].(map[string]any); ok && !strings.Contains(path, ".") {
+			if what := dropField(field, path, parameter); what != "" {
+				return what
+			}
+		}
+	}
+	return ""
+}
+
+// Finish implements flow.Finisher: every index gets what it was promised, and is refreshed.
+func (s *Sink) Finish(ctx context.Context) error { return s.restore(ctx, true) }
+
+// restore gives indices their settings. When all is done the promise is kept, and forgotten.
+func (s *Sink) restore(ctx context.Context, done bool) error {
+	s.prepare.mu.Lock()
+	defer s.prepare.mu.Unlock()
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.prepare.indices)) {
+		p := s.prepare.indices[name]
+		if p.promise == nil {
+			continue
+		}
+		if err := s.restoreIndex(ctx, p, done); err != nil {
+			errs = append(errs, fmt.Errorf("restore the settings of index %s: %w", name, err))
+			continue
+		}
+		if done {
+			p.promise = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (s *Sink) restoreIndex(ctx context.Context, p *Prepared, done bool) error {
+	var refresh any
+	if p.promise.Refresh != "" {
+		refresh = p.promise.Refresh
+	}
+	err := s.settings(ctx, p.Index, map[string]any{"index.number_of_replicas": p.promise.Replicas, "index.refresh_interval": refresh})
+	if err == nil {
+		err = s.client.JSON(ctx, http.MethodPost, "/"+url.PathEscape(p.Index)+"/_refresh", nil, nil)
+	}
+	if err != nil || !done {
+		return err
+	}
+	var answer map[string]struct {
+		Mappings struct {
+			Meta map[string]any `json:"_meta"`
+		} `json:"mappings"`
+	}
+	path := "/" + url.PathEscape(p.Index) + "/_mapping"
+	if err := s.client.JSON(ctx, http.MethodGet, path, nil, &answer); err != nil {
+		return err
+	}
+	for _, m := range answer {
+		delete(m.Mappings.Meta, "naru")
+		meta := m.Mappings.Meta
+		if meta == nil {
+			meta = map[string]any{}
+		}
+		return s.client.JSON(ctx, http.MethodPut, path, map[string]any{"_meta": meta}, nil)
+	}
+	return nil
+}
