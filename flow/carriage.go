@@ -497,6 +497,12 @@ func (c *carriage) settle() {
 	if !saved.done && o != outcomeTaken {
 		c.release(&c.part)
 	}
+	if o == outcomeTaken && c.o.AwaitTaken {
+		// What was saved is in the checkpoint that the part ends with, whoever carries it there.
+		c.books.carried(&c.part, saved.tally)
+		c.await.later(c.part)
+		return
+	}
 	c.books.settle(&c.part, c.earlier, saved.tally, o)
 }
 

@@ -134,6 +134,14 @@ func (b *books) settle(p *Part, earlier, run Tally, o outcome) {
 	}
 }
 
+// carried enters what this run did and saved of a part that it comes back to.
+func (b *books) carried(p *Part, run Tally) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	g := b.group(p.Group)
+	g.Run.Add(run)
+}
+
 func (b *books) fail(p *Part, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -34,6 +34,11 @@ type Options struct {
 	MemoryBytes  int64         // bound of all batches alive; a larger one is alone with those read before it; 0: 256 MiB
 	SaveInterval time.Duration // at most this long between checkpoints; 0: 10 s
 
+	// AwaitTaken: come back to parts that other workers have, until they are done, by them or, if they died, by
+	// this run. Otherwise such parts are left to them, and the report counts them as taken.
+	AwaitTaken bool
+	TakenPause time.Duration // between two tries; 0: 5 s
+
 	Retry    Retry           // of reads, writes, dead letters, claims and saves
 	Drain    <-chan struct{} // closed: stop reading, deliver and save what is on its way, return
 	Log      *slog.Logger    // nil: nowhere
@@ -58,6 +63,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.SaveInterval <= 0 {
 		o.SaveInterval = 10 * time.Second
+	}
+	if o.TakenPause <= 0 {
+		o.TakenPause = 5 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -108,6 +116,7 @@ type run struct {
 	reading context.Context         // ends also when the flow drains
 
 	parts   chan Part
+	await   awaiting
 	cut     atomic.Bool // draining left something undone
 	memory  budget
 	batches batches
@@ -191,6 +200,7 @@ func (r *run) plan() {
 		switch {
 		case r.reading.Err() != nil:
 			r.cut.Store(true)
+			r.comeBack()
 			return
 		case err != nil && p.ID == "" && p.Group == "":
 			r.stop(fmt.Errorf("plan parts: %w", err))
@@ -206,18 +216,16 @@ func (r *run) plan() {
 			r.books.settle(&p, Tally{}, Tally{}, outcomeFailed)
 			continue
 		}
-		select {
-		case r.parts <- p:
-		case <-r.reading.Done():
-			r.cut.Store(true)
-			return
+		if !r.give(p) {
+			break
 		}
 	}
 	if r.reading.Err() != nil {
 		r.cut.Store(true) // the source may have stopped for it
-		return
+	} else {
+		r.o.Progress.planned.Store(true)
 	}
-	r.o.Progress.planned.Store(true)
+	r.comeBack()
 }
 
 // batch gives an empty batch, once there is room for a full one, and what the budget is charged for it.

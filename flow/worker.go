@@ -28,9 +28,11 @@ func (w *worker) work() {
 		}
 		if w.reading.Err() != nil {
 			w.cut.Store(true)
+			w.await.carried()
 			break
 		}
 		w.carry(p)
+		w.await.carried()
 	}
 	if w.ctx.Err() == nil {
 		w.commit(nil)
@@ -70,7 +72,11 @@ func (w *worker) carry(p Part) {
 	case errors.Is(err, ErrTaken):
 		w.log.Info("part is taken", "part", p.ID)
 		counters.taken.Add(1)
-		w.books.settle(&p, Tally{}, Tally{}, outcomeTaken)
+		if w.o.AwaitTaken {
+			w.await.later(p)
+		} else {
+			w.books.settle(&p, Tally{}, Tally{}, outcomeTaken)
+		}
 		return
 	case errors.Is(err, ErrDone), err == nil && cp.Done:
 		counters.earlier(&p, &cp)
