@@ -191,7 +191,7 @@ func TestARecordThatCannotBeMaskedIsRefused(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
 	if len(b.Records) != 6 || bytes.Contains(b.Records[0].Body, []byte("kim")) || b.Records[5].Body != nil {
-		t.Errorf("the others became %s", b.Records)
+		t.Errorf("the others became %+v", b.Records)
 	}
 }
 

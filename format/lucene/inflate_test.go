@@ -30,7 +30,7 @@ func TestInflateDecodesWhatACompressorWrote(t *testing.T) {
 	for i := range 2000 {
 		dict, data := words(rng, rng.IntN(3)*rng.IntN(3000)), words(rng, rng.IntN(1+i*20))
 		if rng.IntN(4) == 0 {
-			dict = nil // compress/flate would store it too
+			dict = nil            // compress/flate would store it too
 			for i := range data { // does not compress: stored blocks
 				data[i] = byte(rng.Uint32())
 			}
