@@ -19,12 +19,12 @@ func lz4Decode(dst []byte, base, start, end int, src []byte) (int, error) {
 	dst = dst[:end]
 	d, s := start, 0
 	for {
-		// Most sequences have few literals and a short match, far enough back. They are copied in whole
-		// words, without branches that depend on the lengths, as long as there is room to copy too much.
-		for d+48 <= len(dst) && s+20 <= len(src) {
+		// Most sequences have few literals, and a match that is far enough back. They are copied in whole
+		// words, without branches that depend on short lengths, as long as there is room to copy too much.
+		for d+64 <= len(dst) && s+20 <= len(src) {
 			token := uint(src[s])
-			literals, match := token>>4, token&15
-			if literals == 15 || match == 15 {
+			literals, match := token>>4, int(token&15)
+			if literals == 15 {
 				break
 			}
 			// A window of fixed size each, so that one check of bounds is enough.
@@ -38,6 +38,19 @@ func lz4Decode(dst []byte, base, start, end int, src []byte) (int, error) {
 			if off < 8 || from < base {
 				break
 			}
+			if match == 15 {
+				// Few are longer than one more byte can say.
+				c := int(in[3+literals])
+				match += c + 4
+				if off < 16 || c == 255 || to+match+16 > len(dst) {
+					break
+				}
+				s += int(literals) + 4
+				for d = to + match; to < d; to, from = to+16, from+16 {
+					*(*[16]byte)(dst[to:]) = *(*[16]byte)(dst[from:])
+				}
+				continue
+			}
 			out = dst[to : to+24 : to+24]
 			in = dst[from:]
 			_ = in[23]
@@ -45,7 +58,7 @@ func lz4Decode(dst []byte, base, start, end int, src []byte) (int, error) {
 			binary.LittleEndian.PutUint64(out[8:], binary.LittleEndian.Uint64(in[8:]))
 			binary.LittleEndian.PutUint64(out[16:], binary.LittleEndian.Uint64(in[16:]))
 			s += int(literals) + 3
-			d = to + int(match) + 4
+			d = to + match + 4
 		}
 
 		if s >= len(src) {
