@@ -38,7 +38,7 @@ func newPace(most, maxSize int) *pace {
 func (p *pace) acquire(ctx context.Context) (size int, err error) {
 	for {
 		p.mu.Lock()
-		if p.held == "" && float64(p.running) < max(1, p.limit) {
+		if p.held == "" && p.running < max(1, int(p.limit)) {
 			p.running++
 			size = p.size
 			p.mu.Unlock()
@@ -78,7 +78,7 @@ func (p *pace) release(o outcome, bytes int, took time.Duration) {
 		switch {
 		case took > slowRequest:
 			p.halveSize(bytes)
-		case float64(p.running+1) >= p.limit: // it was in use to the full
+		case p.running+1 >= int(p.limit): // it was in use to the full
 			p.limit = min(p.most, p.limit+1/max(1, p.limit))
 		}
 		if bytes >= p.size*3/4 && took < slowRequest/5 {
