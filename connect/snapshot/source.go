@@ -183,7 +183,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 		place place
 	}
 	return func(yield func(flow.Part, error) bool) {
-		plan := func(ctx context.Context, at place) (planned, error) {
+		plan := func(ctx context.Context, at place) (planned, error) { //nolint:unparam // for ahead
 			parts, err := s.planShard(ctx, at.of, at.meta, at.shard)
 			return planned{parts, err, at}, nil
 		}
@@ -196,7 +196,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 			meta, err := s.repo.Index(ctx, of.from.Ref, of.IndexRef)
 			return described{of, meta, err}, nil
 		}
-		for d := range ahead(ctx, pointers(s.indices), describe) {
+		for d := range ahead(ctx, pointers(s.indices), describe) { //nolint:errcheck // the errors are in the results
 			if d.err != nil {
 				if !yield(flow.Part{ID: d.of.Name, Group: d.of.Name}, classify(d.err)) {
 					return
@@ -207,7 +207,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 			for n := range places {
 				places[n] = place{d.of, d.meta, n}
 			}
-			for p := range ahead(ctx, places, plan) {
+			for p := range ahead(ctx, places, plan) { //nolint:errcheck // the errors are in the results
 				for _, part := range p.parts {
 					if !yield(part, nil) {
 						return

@@ -1,6 +1,7 @@
 package lucene
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/klauspost/compress/zstd"
@@ -15,7 +16,7 @@ type decompressor interface {
 // uvarint decodes a vInt at p of src: its value and the place after it, or an error.
 func uvarint(src []byte, p int) (int, int, error) {
 	v := 0
-	for i := 0; i < 5; i++ {
+	for i := range 5 {
 		if p+i >= len(src) {
 			return 0, 0, errShort
 		}
@@ -103,7 +104,7 @@ func presetBlocks(dst []byte, dictLength, blockLength, n, count int, one func(i,
 // lz4Exact decodes a block that takes all of src.
 func lz4Exact(dst []byte, base, start, end int, src []byte) error {
 	took, err := lz4Decode(dst, base, start, end, src)
-	if err == errShort || err == nil && took != len(src) {
+	if errors.Is(err, errShort) || err == nil && took != len(src) {
 		return corruptf("LZ4: a block of %d bytes takes %d", len(src), took)
 	}
 	return err

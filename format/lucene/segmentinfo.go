@@ -29,14 +29,14 @@ func readSegmentInfo(dir Directory, name string, id ID) (*SegmentInfo, error) {
 	if err != nil {
 		return nil, err
 	}
-	si, err := in.segmentInfo(h, name, id)
+	si, err := in.segmentInfo(h, id)
 	if err != nil {
 		return nil, fileError(file, err)
 	}
 	return si, nil
 }
 
-func (in *input) segmentInfo(h Header, name string, id ID) (*SegmentInfo, error) {
+func (in *input) segmentInfo(h Header, id ID) (*SegmentInfo, error) {
 	var hasOldest bool
 	switch h.Codec {
 	case "Lucene50SegmentInfo":

@@ -24,7 +24,7 @@ func TestASegmentCopiedFromAnotherIndexStillListsItsOldFiles(t *testing.T) {
 	h := Header{Codec: "Lucene86SegmentInfo"}
 	for _, files := range [][]string{{"_0.cfs", "_0.cfe", "_0.si"}, {"_b.nvd", "_b_Lucene80_0.dvd", "_b.si"}} {
 		in := input{b: segmentInfoBody(files...)}
-		si, err := in.segmentInfo(h, "_0", ID{})
+		si, err := in.segmentInfo(h, ID{})
 		if err != nil {
 			t.Fatalf("files %q: %v", files, err)
 		}
@@ -33,7 +33,7 @@ func TestASegmentCopiedFromAnotherIndexStillListsItsOldFiles(t *testing.T) {
 		}
 	}
 	in := input{b: segmentInfoBody("_0.cfs", "0.si")}
-	if _, err := in.segmentInfo(h, "_0", ID{}); !errors.Is(err, ErrCorrupt) {
+	if _, err := in.segmentInfo(h, ID{}); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("a list that holds no names of files gives %v, want ErrCorrupt", err)
 	}
 }
@@ -45,7 +45,7 @@ func TestBothVersionsOfLucene62SegmentInfoAreRead(t *testing.T) {
 	body = append(body, 0)
 	for version, ok := range []bool{true, true, false} {
 		in := input{b: body}
-		si, err := in.segmentInfo(Header{Codec: "Lucene62SegmentInfo", Version: int32(version)}, "_0", ID{})
+		si, err := in.segmentInfo(Header{Codec: "Lucene62SegmentInfo", Version: int32(version)}, ID{})
 		if (err == nil) != ok || ok && (si.MaxDoc != 9 || si.Compound || si.Lucene != "6.2.1") {
 			t.Errorf("version %d: %+v, %v", version, si, err)
 		}

@@ -1,6 +1,7 @@
 package lucene
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -289,7 +290,7 @@ func (sc *Scanner) decode(dst []byte, n int) (int, error) {
 			return 0, err
 		}
 		took, err := sc.data.decode(dst, n, src)
-		if err == errShort {
+		if errors.Is(err, errShort) {
 			if len(src) < want {
 				return 0, corruptf("the file ends in the middle of its data")
 			}
@@ -310,10 +311,10 @@ func (sc *Scanner) head(at ChunkAt) (took, total int, sliced bool, err error) {
 			return 0, 0, false, err
 		}
 		took, total, sliced, err = sc.parseHead(at, src)
-		if err == errShort && len(src) == want {
+		if errors.Is(err, errShort) && len(src) == want {
 			continue
 		}
-		if err == errShort {
+		if errors.Is(err, errShort) {
 			err = corruptf("the file ends in the middle of a chunk's head")
 		}
 		return took, total, sliced, err
