@@ -20,7 +20,7 @@ func python(t *testing.T, packages ...string) string {
 	t.Helper()
 	base, err := exec.LookPath("python3")
 	testbed.Need(t, err == nil, "python3 is not installed")
-	root := filepath.Join(testbed.Root(t), ".cache")
+	root := testbed.Cache(t)
 	venv := filepath.Join(root, "venv")
 	bin := filepath.Join(venv, "bin", "python")
 	check := "import " + strings.Join(packages, ", ")

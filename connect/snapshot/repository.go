@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -41,6 +42,10 @@ func OpenRepository(ctx context.Context, url string) (*Repository, error) {
 		return nil, err
 	} else if !info.IsDir() {
 		return nil, fmt.Errorf("%s: %w: it is a file; give the directory that holds index.latest", dir, ErrNoRepository)
+	}
+	dir, err := filepath.Abs(dir) // the same from wherever naru is started: the source is known by it
+	if err != nil {
+		return nil, err
 	}
 	store, err := blob.OpenDir(dir)
 	if err != nil {

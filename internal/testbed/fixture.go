@@ -31,7 +31,7 @@ func Fixture(tb testing.TB, name string) string {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	dir := filepath.Join(cache(tb), "fixtures", fmt.Sprintf("%s-%x", name, sha256.Sum256(data))[:len(name)+13])
+	dir := filepath.Join(Cache(tb), "fixtures", fmt.Sprintf("%s-%x", name, sha256.Sum256(data))[:len(name)+13])
 	if _, err := os.Stat(dir); err == nil {
 		return dir
 	}

@@ -40,8 +40,8 @@ func Root(tb testing.TB) string {
 	}
 }
 
-// cache is where what was unpacked, downloaded or built is kept: .cache of the project, or NARU_CACHE.
-func cache(tb testing.TB) string {
+// Cache is where what was unpacked, downloaded or built is kept: .cache of the project, or NARU_CACHE.
+func Cache(tb testing.TB) string {
 	tb.Helper()
 	if dir := os.Getenv("NARU_CACHE"); dir != "" {
 		return dir

@@ -55,7 +55,7 @@ type Node struct {
 func CanStart(tb testing.TB, name string) (ok bool, missing string) {
 	tb.Helper()
 	check := exec.CommandContext(tb.Context(), script(tb), name)
-	check.Env = append(os.Environ(), "CHECK=1", "NARU_CACHE="+cache(tb))
+	check.Env = append(os.Environ(), "CHECK=1", "NARU_CACHE="+Cache(tb))
 	out, err := check.CombinedOutput()
 	if err != nil {
 		return false, fmt.Sprintf("%s(%v)", out, err)
@@ -73,7 +73,7 @@ func script(tb testing.TB) string {
 // TMPDIR=/dev/shm makes tests quicker.
 func Start(tb testing.TB, name string, o Options) *Node {
 	tb.Helper()
-	environment := append(os.Environ(), "HEAP="+strconv.Itoa(max(o.HeapMB, 512))+"m", "NARU_CACHE="+cache(tb))
+	environment := append(os.Environ(), "HEAP="+strconv.Itoa(max(o.HeapMB, 512))+"m", "NARU_CACHE="+Cache(tb))
 	build, cancel := context.WithTimeout(tb.Context(), buildPatience)
 	defer cancel()
 	prepare := exec.CommandContext(build, script(tb), name)

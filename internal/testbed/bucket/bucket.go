@@ -1,0 +1,281 @@
+// Package bucket starts S3 servers for tests: one bucket in memory, whose server checks every signature and makes
+// as much trouble as a test asks for.
+package bucket
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
+)
+
+// What the server is called, and who may use it.
+const (
+	Name      = "backups"
+	Region    = "ap-northeast-2"
+	Domain    = "s3.naru.test" // requests to backups.s3.naru.test name the bucket by the host
+	AccessKey = "AKIDNARUTEST"
+	secretKey = "a secret+that/nobody=guesses"
+)
+
+// A Server is an S3 server with one bucket.
+type Server struct {
+	URL string // http://127.0.0.1:port
+
+	http     *httptest.Server
+	upstream http.Handler
+	objects  gofakes3.Backend // nil: upstream's own
+
+	mu       sync.Mutex           // guards what follows
+	requests []Request            // all, in order
+	refuse   func(Request) *Error // nil: nothing
+	trouble  *Trouble             // nil: none
+	latency  time.Duration        // of each answer
+	conns    map[net.Conn]bool    // that were ever open
+	open     atomic.Int64         // answers under way
+}
+
+// A Request is one that the server got.
+type Request struct {
+	List     bool   // of keys; else the GET of an object
+	Key      string // of the object, or the prefix of a listing
+	HostName bool   // the host names the bucket, rather than the path
+	Range    string
+	IfMatch  string
+	Token    string // of the session
+	Payer    string
+	Method   string
+}
+
+// An Error is an answer of S3's kind.
+type Error struct {
+	Status  int
+	Code    string
+	Message string
+	Region  string // told as the bucket's, if it is not empty
+}
+
+// Start starts a server that ends with the test. Objects are served by upstream, which is asked as if requests named
+// the bucket in their paths, or, if it is nil, from memory: see Put.
+func Start(tb testing.TB, upstream http.Handler) *Server {
+	tb.Helper()
+	s := &Server{upstream: upstream, conns: map[net.Conn]bool{}}
+	if upstream == nil {
+		backend := s3mem.New()
+		if err := backend.CreateBucket(Name); err != nil {
+			tb.Fatal(err)
+		}
+		s.upstream, s.objects = gofakes3.New(backend).Server(), backend
+	}
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.mu.Lock()
+			s.conns[c] = true
+			s.mu.Unlock()
+		}
+	}
+	s.http.Start()
+	s.URL = s.http.URL
+	tb.Cleanup(s.http.Close)
+	return s
+}
+
+// Credentials sets the environment so that the SDK finds the server's credentials, with a session token if it is not
+// empty, and nothing else.
+func Credentials(tb testing.TB, token string) {
+	for name, value := range Environment(tb.TempDir(), token) {
+		tb.Setenv(name, value)
+	}
+}
+
+// Environment is what Credentials sets; dir is an empty folder.
+func Environment(dir, token string) map[string]string {
+	return map[string]string{
+		"AWS_ACCESS_KEY_ID": AccessKey, "AWS_SECRET_ACCESS_KEY": secretKey, "AWS_SESSION_TOKEN": token,
+		"AWS_CONFIG_FILE": filepath.Join(dir, "config"), "AWS_SHARED_CREDENTIALS_FILE": filepath.Join(dir, "credentials"),
+		"AWS_REGION": "", "AWS_DEFAULT_REGION": "", "AWS_PROFILE": "", "AWS_ENDPOINT_URL": "", "AWS_ENDPOINT_URL_S3": "",
+		"AWS_EC2_METADATA_DISABLED": "true", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI": "", "AWS_CONTAINER_CREDENTIALS_FULL_URI": "",
+		"AWS_WEB_IDENTITY_TOKEN_FILE": "", "AWS_ROLE_ARN": "", "AWS_CA_BUNDLE": "",
+	}
+}
+
+// Profile is a credentials file with the server's credentials and a session token.
+func Profile(token string) string {
+	return fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n", AccessKey, secretKey, token)
+}
+
+// Place is the s3:// URL of a prefix.
+func (s *Server) Place(prefix string) string {
+	return (&url.URL{Scheme: "s3", Host: Name, Path: "/" + prefix}).String() + "?region=" + Region + "&endpoint=" + url.QueryEscape(s.URL)
+}
+
+// Transport leads every request to the server, whatever its host.
+func (s *Server) Transport() *http.Transport {
+	address := s.http.Listener.Addr().String()
+	return &http.Transport{MaxIdleConnsPerHost: 64, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}}
+}
+
+// Put stores objects under a prefix.
+func (s *Server) Put(tb testing.TB, prefix string, files map[string][]byte) {
+	tb.Helper()
+	for name, data := range files {
+		key := path.Join(prefix, name)
+		if _, err := s.objects.PutObject(Name, key, map[string]string{}, bytes.NewReader(data), int64(len(data)), nil); err != nil {
+			tb.Fatalf("put %s: %v", key, err)
+		}
+	}
+}
+
+// PutDir stores a directory's files under a prefix.
+func (s *Server) PutDir(tb testing.TB, prefix, dir string) {
+	tb.Helper()
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := os.ReadFile(p)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, p)
+		s.Put(tb, prefix, map[string][]byte{filepath.ToSlash(rel): data})
+		return err
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Requests are those so far.
+func (s *Server) Requests() []Request {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]Request(nil), s.requests...)
+}
+
+// Connections is how many there have been.
+func (s *Server) Connections() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.conns)
+}
+
+// Open is how many requests are being answered.
+func (s *Server) Open() int { return int(s.open.Load()) }
+
+// Refuse has requests answered with an error where refuse, which is called concurrently, gives one.
+func (s *Server) Refuse(refuse func(Request) *Error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = refuse
+}
+
+// Trouble makes trouble from now on; nil: none.
+func (s *Server) Trouble(t *Trouble) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.trouble = t
+}
+
+// Latency delays every answer.
+func (s *Server) Latency(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = d
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.open.Add(1)
+	defer s.open.Add(-1)
+	req := Request{
+		Range: r.Header.Get("Range"), IfMatch: r.Header.Get("If-Match"), Token: r.Header.Get("X-Amz-Security-Token"),
+		Payer: r.Header.Get("X-Amz-Request-Payer"), Method: r.Method,
+	}
+	key := strings.TrimPrefix(r.URL.Path, "/")
+	if r.Host == Name+"."+Domain {
+		req.HostName = true
+	} else {
+		key = strings.TrimPrefix(strings.TrimPrefix(key, Name), "/")
+	}
+	req.Key = key
+	if req.List = r.URL.Query().Get("list-type") == "2"; req.List {
+		req.Key = r.URL.Query().Get("prefix")
+	}
+	s.mu.Lock()
+	s.requests = append(s.requests, req)
+	refuse, trouble, latency := s.refuse, s.trouble, s.latency
+	s.mu.Unlock()
+
+	if !sleep(r.Context(), latency) {
+		return
+	}
+	if err := checkSignature(r); err != nil {
+		err.write(w)
+		return
+	}
+	if refuse != nil {
+		if err := refuse(req); err != nil {
+			err.write(w)
+			return
+		}
+	}
+	answer := s.ask(r, key)
+	if tag := answer.Header().Get("ETag"); req.IfMatch != "" && answer.Code < 300 && req.IfMatch != tag {
+		(&Error{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the preconditions did not hold", ""}).write(w)
+		return
+	}
+	trouble.answer(w, r, answer)
+}
+
+// ask has upstream answer.
+func (s *Server) ask(r *http.Request, key string) *httptest.ResponseRecorder {
+	q := r.Clone(r.Context())
+	q.URL = &url.URL{Path: "/" + Name + "/" + key, RawQuery: r.URL.RawQuery}
+	q.Host, q.RequestURI = "127.0.0.1", ""
+	w := httptest.NewRecorder()
+	s.upstream.ServeHTTP(w, q)
+	return w
+}
+
+func (e *Error) write(w http.ResponseWriter) {
+	if e.Region != "" {
+		w.Header().Set("X-Amz-Bucket-Region", e.Region)
+	}
+	w.Header().Set("Content-Type", "application/xml")
+	w.WriteHeader(e.Status)
+	_, _ = io.WriteString(w, `<?xml version="1.0" encoding="UTF-8"?><Error><Code>`+e.Code+"</Code><Message>"+e.Message+"</Message></Error>")
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	if d <= 0 {
+		return true
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
