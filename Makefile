@@ -23,7 +23,7 @@ test-race: ## the packages that run concurrently, under the race detector (needs
 
 test-servers: ## the long test: real Elasticsearch and OpenSearch write repositories from a random corpus, naru reads them
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
-		$(GO) test -v -count=1 -timeout 6h -run 'TestServers|TestKillNine' ./internal/testbed ./cli
+		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine' ./internal/testbed ./cli
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch

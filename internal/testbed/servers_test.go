@@ -18,28 +18,7 @@ import (
 	"github.com/narudata/naru/internal/testbed"
 )
 
-// TestServers is the long test: with NARU_SERVERS=all, or a list of servers by comma, each of them writes repositories
-// of a random corpus. NARU_SEED repeats a corpus.
-func TestServers(t *testing.T) {
-	names := os.Getenv("NARU_SERVERS")
-	if names == "" {
-		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
-	}
-	servers := strings.Split(names, ",")
-	if names == "all" {
-		servers = slices.Concat(testbed.Servers, testbed.OlderServers)
-	}
-	for _, name := range servers {
-		t.Run(name, func(t *testing.T) {
-			readsWhatIsWritten(t, name, testbed.Recipe{Indices: 12, Rounds: 5, Documents: 250, Large: 12})
-		})
-	}
-}
-
 func TestARealServersSnapshotIsReadByteForByte(t *testing.T) {
-	if testing.Short() {
-		t.Skip("starts a server")
-	}
 	readsWhatIsWritten(t, "os219", testbed.Recipe{Indices: 8, Rounds: 3, Documents: 120, Large: 3})
 }
 
