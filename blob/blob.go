@@ -1,5 +1,5 @@
-// Package blob is one small interface over places that hold named blobs: directories now, object stores
-// later. A blob is never changed once written.
+// Package blob is one small interface over places that hold named blobs: directories and S3. A blob is never
+// changed once written.
 package blob
 
 import (
@@ -30,6 +30,31 @@ type Entry struct {
 
 // ErrNoListing says that a store cannot be listed.
 var ErrNoListing = errors.New("the store cannot be listed")
+
+// What is wrong with a whole store: see Refused.
+var (
+	// ErrDenied says that the store does not let these credentials read.
+	ErrDenied = errors.New("access denied")
+	// ErrExpired says that the credentials are valid no more, or cannot be had. After they are renewed, reading
+	// goes on.
+	ErrExpired = errors.New("the credentials are not valid any more")
+	// ErrNoBucket says that there is no such bucket.
+	ErrNoBucket = errors.New("there is no such bucket")
+)
+
+// Refused reports that err is about the store as a whole (ErrDenied, ErrExpired, ErrNoBucket): every other blob
+// would meet it too, and trying again is of no use before somebody has done something about it.
+func Refused(err error) bool {
+	return errors.Is(err, ErrDenied) || errors.Is(err, ErrExpired) || errors.Is(err, ErrNoBucket)
+}
+
+// What is wrong with one blob, beside fs.ErrNotExist.
+var (
+	// ErrChanged says that a blob was overwritten while it was read.
+	ErrChanged = errors.New("the blob was changed while it was read")
+	// ErrArchived says that a blob is in a storage class that cannot be read before it is restored.
+	ErrArchived = errors.New("the blob is archived and cannot be read before it is restored")
+)
 
 // ErrTooLarge says that a blob is larger than the caller allows.
 var ErrTooLarge = errors.New("larger than allowed")

@@ -59,6 +59,7 @@ var doors = map[string][]string{
 	"k8s.io/client-go":                    {"operator", "flow/ledger"},
 	"sigs.k8s.io/controller-runtime":      {"operator"},
 	"github.com/google/go-cmp":            {},
+	"github.com/johannesboyne/gofakes3":   {},
 	"pgregory.net/rapid":                  {},
 	"github.com/rogpeppe/go-internal":     {},
 	"github.com/stretchr/testify":         {},
