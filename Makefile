@@ -15,11 +15,14 @@ help: ## list the targets
 build: ## the binary: ./naru
 	$(GO) build -buildvcs=auto -trimpath -ldflags "-s -w" -o naru .
 
-test: ## every test that needs no server
-	$(GO) test -timeout 20m ./...
+test: ## every test, then the engine's under the race detector where there is a C compiler
+	$(GO) test -timeout 30m ./...
+	@if command -v cc >/dev/null; then \
+		CGO_ENABLED=1 $(GO) test -race -timeout 20m ./flow/... ./migrate/... ./connect; \
+	else echo "no C compiler: nothing was run under the race detector"; fi
 
-test-race: ## the packages that run concurrently, under the race detector (needs a C compiler)
-	CGO_ENABLED=1 $(GO) test -race -timeout 20m ./flow/... ./connect/... ./migrate/...
+test-race: ## everything that runs concurrently under the race detector (needs a C compiler)
+	CGO_ENABLED=1 $(GO) test -race -timeout 60m ./flow/... ./connect/... ./migrate/... ./blob/... ./cli
 
 test-servers: ## the long test: real Elasticsearch and OpenSearch write repositories from a random corpus, naru reads them
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \

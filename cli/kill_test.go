@@ -118,7 +118,7 @@ func number(t *testing.T, name string, standard uint64) uint64 {
 func TestKillNineAtRandomPointsLosesAndDoublesNothing(t *testing.T) {
 	repo := filepath.Join(testbed.Fixture(t, "os29"), "main")
 	want := printed(t, repo, "--snapshot", killSnapshot)
-	kills := number(t, "NARU_TEST_KILLS", 10)
+	kills := number(t, "NARU_TEST_KILLS", 15)
 	seed := number(t, "NARU_TEST_SEED", rand.Uint64())
 	t.Logf("NARU_TEST_SEED=%d", seed)
 	for n, format := range []string{"ndjson", "parquet"} {
