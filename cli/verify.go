@@ -128,8 +128,8 @@ func (c *common) openSide(ctx context.Context, choose *sourceFlags, arg string) 
 
 // A comparison is the result of `naru verify`.
 type comparison struct {
-	A string `json:"from"`
-	B string `json:"to"`
+	A string `json:"place_a"`
+	B string `json:"place_b"`
 	verify.Report
 }
 
