@@ -97,6 +97,14 @@ func (c *carriage) carry() {
 		c.log.Warn("part is lost", "part", c.part.ID, "err", context.Cause(c.ctx))
 		c.settle()
 		return
+	case IsFatal(err):
+		if c.out.committer != nil {
+			c.commit(c) // what was read need not be read again
+		}
+		c.stop(fmt.Errorf("part %s: %w", c.part.ID, err))
+		c.saveLast()
+		c.settle()
+		return
 	case errors.Is(err, errDrained):
 		c.cut.Store(true)
 	case err != nil:
@@ -151,7 +159,7 @@ func (c *carriage) readAll() error {
 		}
 		c.closeReader()
 		failures++
-		if IsPermanent(err) || c.o.Retry.spent(failures) {
+		if IsPermanent(err) || IsFatal(err) || c.o.Retry.spent(failures) {
 			return err
 		}
 		c.log.Warn("reading failed, trying again", "part", c.part.ID, "failures", failures, "err", err)

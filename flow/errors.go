@@ -31,6 +31,26 @@ func IsPermanent(err error) bool {
 	return errors.As(err, &p)
 }
 
+type fatal struct{ err error }
+
+func (f fatal) Error() string { return f.err.Error() }
+func (f fatal) Unwrap() error { return f.err }
+
+// Fatal marks an error of a source that every other part would meet too, and that trying again cannot mend: access
+// is denied, credentials have expired. The flow stops with it, and the next run goes on. Fatal(nil) is nil.
+func Fatal(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fatal{err}
+}
+
+// IsFatal reports whether err is marked by Fatal.
+func IsFatal(err error) bool {
+	var f fatal
+	return errors.As(err, &f)
+}
+
 // final reports that trying again is of no use: the error is permanent, or an answer of the ledger's.
 func final(err error) bool {
 	return IsPermanent(err) || errors.Is(err, ErrTaken) || errors.Is(err, ErrDone) || errors.Is(err, ErrLost)

@@ -14,7 +14,7 @@ import (
 type Source interface {
 	// Parts yields independent pieces, each exactly once; the flow is bounded when it ends. A part yielded
 	// with an error could not be planned (its metadata are damaged, say): the engine books it as failed and
-	// goes on. An error with a zero Part stops the flow.
+	// goes on. An error with a zero Part, or one that is Fatal, stops the flow.
 	Parts(ctx context.Context) iter.Seq2[Part, error]
 	// Open starts reading p at from; an empty position is the beginning.
 	Open(ctx context.Context, p Part, from Position) (Reader, error)
@@ -37,7 +37,8 @@ type Reader interface {
 	// Read fills b (until b.Full) and sets b.Next. It returns io.EOF itself (not wrapped) once all is read; a
 	// batch that comes together with io.EOF is delivered, and needs no Next. On any other error the batch is
 	// thrown away and reading is tried again from the last Next, with a new reader, unless the error is
-	// Permanent: then the part is booked as failed and the rest of the flow goes on. A reader that has to
+	// Permanent: then the part is booked as failed and the rest of the flow goes on; or Fatal: then the flow
+	// delivers and saves what was read of the part, and stops. The same holds for Open. A reader that has to
 	// wait for records returns without any after a second or so.
 	Read(ctx context.Context, b *Batch) error
 	// Ack says that everything before next is safe in the sink, and saved. It may come after io.EOF, and for

@@ -205,6 +205,9 @@ func (r *run) plan() {
 		case err != nil && p.ID == "" && p.Group == "":
 			r.stop(fmt.Errorf("plan parts: %w", err))
 			return
+		case IsFatal(err):
+			r.stop(fmt.Errorf("plan part %s: %w", p.ID, err))
+			return
 		}
 		c := r.o.Progress.group(p.Group)
 		c.seen(&p)
