@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/connect"
 )
 
@@ -36,7 +37,7 @@ var kinds = []string{kindSnapshot, kindArchive, kindNDJSON, kindParquet}
 // split takes a prefix like "ndjson:" or "file://" off. An empty kind: the argument does not say.
 func split(arg string) (place, error) {
 	if kind, path, ok := strings.Cut(arg, ":"); ok && slices.Contains(kinds, kind) {
-		if strings.HasPrefix(path, "file://") {
+		if strings.Contains(path, "://") {
 			p, err := split(path)
 			return place{kind, p.path}, err
 		}
@@ -45,9 +46,12 @@ func split(arg string) (place, error) {
 		}
 		return place{kind, path}, nil
 	}
+	if blob.Remote(arg) {
+		return place{"", arg}, nil
+	}
 	if before, after, ok := strings.Cut(arg, "://"); ok {
 		if before != "file" {
-			return place{}, fmt.Errorf("%s: naru reads and writes directories, not %s; mount or copy it, and give its path", arg, before)
+			return place{}, fmt.Errorf("%s: naru does not know %s://; mount or copy it, and give its path", arg, before)
 		}
 		u, err := url.Parse(arg)
 		if err != nil || after == "" || u.Host != "" && u.Host != "localhost" || u.Path == "" {
@@ -66,6 +70,12 @@ func sourcePlace(arg string) (place, error) {
 	}
 	if p.path == "-" {
 		return place{}, fmt.Errorf("%s: standard input is nothing that can be read twice; give a directory", arg)
+	}
+	if blob.Remote(p.path) {
+		if p.kind == "" || p.kind == kindSnapshot {
+			return place{kindSnapshot, p.path}, nil // whoever opens it says if it is none
+		}
+		return place{}, fmt.Errorf("%s: archives are read from directories; mount or copy it, and give its path", arg)
 	}
 	info, err := os.Stat(p.path)
 	switch {
@@ -106,6 +116,8 @@ func sinkPlace(arg string) (place, error) {
 	switch {
 	case p.kind == kindSnapshot:
 		return place{}, fmt.Errorf("%s: naru reads snapshot repositories and does not write them; write to %s", arg, ways)
+	case blob.Remote(p.path):
+		return place{}, fmt.Errorf("%s: archives are written to directories; write to %s", arg, ways)
 	case p.path == "-" && p.kind == kindNDJSON:
 		return p, nil
 	case p.path == "-":

@@ -55,7 +55,11 @@ func TestTheKindOfAPlaceIsRecognised(t *testing.T) {
 		{"nothing/here", "!neither is there ROOT/nothing", "!"},
 		{"flow.yaml", "!naru run ROOT/flow.yaml", "!"},
 		{"file.txt", "!is a file", "!"},
-		{"s3://bucket/path", "!not s3", "!not s3"},
+		{"s3://bucket/path", "snapshot:s3://bucket/path", "!archives are written to directories"},
+		{"snapshot:s3://bucket/path", "snapshot:s3://bucket/path", "!does not write them"},
+		{"archive:s3://bucket/path", "!archives are read from directories", "!"},
+		{"ndjson:s3://bucket/path", "!archives are read from directories", "!archives are written to directories"},
+		{"gs://bucket/path", "!does not know gs://", "!does not know gs://"},
 		{"file://host/path", "!file:///absolute/path", "!"},
 	} {
 		arg := strings.ReplaceAll(c.arg, "ROOT", root)

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/connect/archive"
 	"github.com/narudata/naru/flow"
 )
@@ -109,7 +110,7 @@ type Opened struct {
 
 // Open opens the source, builds the stages and opens the sink; nothing is written yet but the sink's own books.
 func (f *Flow) Open(ctx context.Context, getenv func(string) string, stdout io.Writer) (_ *Opened, err error) {
-	if dir := f.Sink.Dir(); dir != "" && inside(dir, f.Source.Path()) {
+	if dir := f.Sink.Dir(); dir != "" && !blob.Remote(f.Source.Path()) && inside(dir, f.Source.Path()) {
 		return nil, fmt.Errorf("%s lies inside of %s, which is read; write to another directory", dir, f.Source.Path())
 	}
 	o := &Opened{closeSource: nothing, closeSink: nothing}
