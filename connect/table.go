@@ -59,7 +59,7 @@ func (s *Sink) Validate() error { return exactlyOne("", *s) }
 
 // Snapshot is the source that reads a snapshot repository.
 type Snapshot struct {
-	URL      string        `json:"url" doc:"path or file:// URL of the repository"`
+	URL      string        `json:"url" doc:"path, file:// URL or s3:// URL of the repository"`
 	Snapshot string        `json:"snapshot,omitempty" doc:"name of the snapshot, a pattern, or latest (the default)"`
 	Indices  flow.Patterns `json:"indices,omitempty" doc:"patterns of index names like logs-*; one that begins with - or ! excludes, the last that matches decides; the default is all"`
 }

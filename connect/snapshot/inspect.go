@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/format/lucene"
 )
@@ -55,7 +56,8 @@ func (s *Source) Groups(ctx context.Context) ([]flow.Group, error) {
 	return groups, nil
 }
 
-// inspect never fails for what is wrong with the index: that is its grade.
+// inspect never fails for what is wrong with the index, which is its grade: only for what is wrong with the
+// repository.
 func (s *Source) inspect(ctx context.Context, of *index) (IndexInfo, error) {
 	info := IndexInfo{Name: of.Name, Snapshot: of.from.Snapshot.Name, Grade: flow.Lossless}
 	worse := func(grade flow.Grade, format string, args ...any) {
@@ -68,6 +70,9 @@ func (s *Source) inspect(ctx context.Context, of *index) (IndexInfo, error) {
 	if err != nil {
 		if ctx.Err() != nil {
 			return info, ctx.Err()
+		}
+		if blob.Refused(err) {
+			return info, err
 		}
 		worse(flow.Unreadable, "metadata: %v", err)
 		return info, nil
@@ -86,6 +91,9 @@ func (s *Source) inspect(ctx context.Context, of *index) (IndexInfo, error) {
 		if err := s.inspectShard(ctx, of, n, &info, codecs, versions); err != nil {
 			if ctx.Err() != nil {
 				return info, ctx.Err()
+			}
+			if blob.Refused(err) {
+				return info, err
 			}
 			worse(flow.Partial, "%v", err)
 		}

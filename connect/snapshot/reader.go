@@ -6,9 +6,11 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
+	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/document"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/format/lucene"
@@ -18,6 +20,7 @@ import (
 type reader struct {
 	spec   spec
 	shard  *shard
+	blobs  blob.Closer // the store, as this reader sees it
 	dir    *directory
 	seg    *lucene.Segment
 	fields *lucene.StoredFields
@@ -47,9 +50,10 @@ func (s *Source) open(ctx context.Context, p flow.Part, from flow.Position) (*re
 	if r.shard, err = s.shards.get(ctx, s.repo.Store, r.spec.Dir, r.spec.Snapshot); err != nil {
 		return nil, err
 	}
-	r.dir = r.shard.at(ctx)
+	r.blobs = blob.InOrder(s.repo.Store)
+	r.dir = &directory{shard: r.shard, store: r.blobs, ctx: ctx}
 	if err := r.start(from, s.config.Window); err != nil {
-		return nil, r.shard.blame(r.spec.Segment+".fdt", err)
+		return nil, r.shard.blame(r.spec.Segment+".fdt", errors.Join(err, r.Close()))
 	}
 	return r, nil
 }
@@ -122,6 +126,9 @@ func (r *reader) Read(ctx context.Context, b *flow.Batch) error {
 			// Nothing more is read, but the reader may stay open until the records are committed.
 			r.scan, r.live, r.line = nil, nil, nil
 			b.Next = encodePosition(r.next)
+			if err := r.Close(); err != nil {
+				return err
+			}
 			return io.EOF
 		}
 		if err == nil {
@@ -203,4 +210,4 @@ func (r *reader) identify(b *flow.Batch, d *lucene.Document, rec *flow.Record) e
 func (r *reader) Ack(context.Context, flow.Position) error { return nil }
 
 // Close implements flow.Reader.
-func (r *reader) Close() error { return nil }
+func (r *reader) Close() error { return r.blobs.Close() }

@@ -32,11 +32,18 @@ type Repository struct {
 	*format.Repository
 }
 
-// OpenRepository opens the repository at a path or file:// URL.
+// OpenRepository opens the repository at a path, a file:// URL or an s3:// URL.
 func OpenRepository(ctx context.Context, url string) (*Repository, error) {
+	if blob.Remote(url) {
+		store, err := blob.Open(ctx, url)
+		if err != nil {
+			return nil, err
+		}
+		return readOrClose(ctx, store)
+	}
 	dir, ok := strings.CutPrefix(url, "file://")
 	if !ok && strings.Contains(url, "://") {
-		return nil, fmt.Errorf("%s: repositories are read from directories; give a path or a file:// URL", url)
+		return nil, fmt.Errorf("%s: repositories are read from directories and S3; give a path, a file:// URL or an s3:// URL", url)
 	}
 	if info, err := os.Stat(dir); err != nil {
 		return nil, err
@@ -51,6 +58,10 @@ func OpenRepository(ctx context.Context, url string) (*Repository, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readOrClose(ctx, store)
+}
+
+func readOrClose(ctx context.Context, store blob.Closer) (*Repository, error) {
 	r, err := ReadRepository(ctx, store)
 	if err != nil {
 		return nil, errors.Join(err, store.Close())

@@ -111,13 +111,16 @@ func (s *shard) blame(physical string, err error) error {
 }
 
 // at gives the shard's files as a Lucene directory, whose reads are under ctx.
-func (s *shard) at(ctx context.Context) *directory { return &directory{shard: s, ctx: ctx} }
+func (s *shard) at(ctx context.Context) *directory {
+	return &directory{shard: s, store: s.store, ctx: ctx}
+}
 
 // directory is a shard's files under a context.
 type directory struct {
 	*shard
-	mu  sync.Mutex
-	ctx context.Context // guarded by mu; that of the call under way
+	store blob.Store // through which they are read
+	mu    sync.Mutex
+	ctx   context.Context // guarded by mu; that of the call under way
 }
 
 // within sets the context that reads are under from now on.
@@ -176,7 +179,7 @@ func (f *file) ReadAt(p []byte, off int64) (n int, err error) {
 			if errors.Is(err, io.ErrUnexpectedEOF) {
 				err = fmt.Errorf("%w: shorter than the %d bytes it should have", lucene.ErrCorrupt, f.Length)
 			} else if errors.Is(err, fs.ErrNotExist) {
-				err = fmt.Errorf("%w: the blob is missing", lucene.ErrCorrupt)
+				err = fmt.Errorf("%w: the blob is missing: %v", lucene.ErrCorrupt, err) //nolint:errorlint // it is no optional file that is absent
 			}
 			return n, &BlobError{name, err}
 		}

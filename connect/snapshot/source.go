@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/format/lucene"
 	format "github.com/narudata/naru/format/snapshot"
@@ -21,7 +22,7 @@ import (
 
 // Config says what to read.
 type Config struct {
-	URL       string        // path or file:// URL of the repository
+	URL       string        // path, file:// URL or s3:// URL of the repository
 	Snapshot  string        // name, "latest" (the default), or a pattern: each index as of the newest that has it
 	Indices   flow.Patterns // which indices; none: all
 	PartBytes int64         // how large the stored fields of a part may be; 0: 64 MiB
@@ -232,9 +233,12 @@ func pointers[T any](s []T) []*T {
 	return p
 }
 
-// classify marks what reading again cannot mend.
+// classify marks what reading again cannot mend, and what is wrong with the whole repository.
 func classify(err error) error {
-	for _, mark := range []error{format.ErrCorrupt, format.ErrUnsupported, lucene.ErrCorrupt, lucene.ErrUnsupported, errNotThere} {
+	if blob.Refused(err) {
+		return flow.Fatal(err)
+	}
+	for _, mark := range []error{blob.ErrArchived, format.ErrCorrupt, format.ErrUnsupported, lucene.ErrCorrupt, lucene.ErrUnsupported, errNotThere} {
 		if errors.Is(err, mark) {
 			return flow.Permanent(err)
 		}

@@ -54,7 +54,7 @@ func TestMistakesAreToldWithWhatToDo(t *testing.T) {
 		"no such path":        {Config{URL: filepath.Join(repo, "nothing")}, "no such file"},
 		"a file":              {Config{URL: file}, "give the directory that holds index.latest"},
 		"another folder":      {Config{URL: t.TempDir()}, "holds index-N, index.latest, snap-*.dat and indices/"},
-		"unknown scheme":      {Config{URL: "gopher://x"}, "give a path or a file:// URL"},
+		"unknown scheme":      {Config{URL: "gopher://x"}, "give a path, a file:// URL or an s3:// URL"},
 		"unknown snapshot":    {Config{URL: repo, Snapshot: "snap-9"}, "it has snap-1, snap-2, snap-3"},
 		"no snapshot matches": {Config{URL: repo, Snapshot: "weekly-*"}, "it has snap-1, snap-2, snap-3"},
 		"no index matches":    {Config{URL: repo, Indices: flow.Patterns{"nothing-*"}}, "no index of snapshot snap-3 matches nothing-*"},
