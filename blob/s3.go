@@ -196,7 +196,7 @@ func (s *S3) do(ctx context.Context, key string, request func(*s3Client) error) 
 			}
 		}
 		if !v.again || s.backoff.spent(failures) {
-			return s.explain(key, err, v, failures)
+			return s.explain(key, v, failures)
 		}
 		if err := s.backoff.wait(ctx, failures); err != nil {
 			return err
@@ -227,7 +227,11 @@ func (s *S3) Open(ctx context.Context, name string, off, n int64) (io.ReadCloser
 	if name == "." || off < 0 {
 		return nil, &fs.PathError{Op: "open", Path: s.String() + "/" + name, Err: fs.ErrInvalid}
 	}
-	return s.open(ctx, key, off, n)
+	r, err := s.open(ctx, key, off, n)
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
 }
 
 // List implements Store. ErrNoListing: the bucket may not be listed.

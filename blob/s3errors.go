@@ -105,7 +105,7 @@ func judge(err error) verdict {
 }
 
 // explain says for people what an error means and what to do.
-func (s *S3) explain(key string, err error, v verdict, attempts int) error {
+func (s *S3) explain(key string, v verdict, attempts int) error {
 	at := s3Scheme + s.config.Bucket + "/" + key
 	switch {
 	case errors.Is(v.mark, ErrExpired) && v.code == "RequestTimeTooSkewed":

@@ -395,7 +395,7 @@ func (c *Client) send(ctx context.Context, h *host, r *Request, body []byte) ([]
 	if err != nil {
 		return nil, explain(err)
 	}
-	defer resp.Body.Close()
+	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode >= 300 {
 		return nil, refusal(resp)
 	}

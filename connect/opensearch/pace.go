@@ -89,6 +89,7 @@ func (p *pace) release(o outcome, bytes int, took time.Duration) {
 	case tooLarge:
 		p.maxSize = max(minRequest, bytes/2)
 		p.size = min(p.size, p.maxSize)
+	case broke:
 	}
 	p.signal()
 }
