@@ -39,7 +39,7 @@ var siblings = map[string]string{
 }
 
 // testOnly may be imported by the tests of any package, and by no other file.
-var testOnly = []string{"internal/testbed", "flow/flowtest"}
+var testOnly = []string{"internal/testbed", "flow/flowtest", "connect/opensearch/osfake"}
 
 // doors says which folders may import a module, and why not more. A module that is not here may stand in
 // any package, if docs/dependencies.md has it.

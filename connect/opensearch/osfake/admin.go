@@ -1,0 +1,481 @@
+package osfake
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func (s *Server) info(*call) (int, any, *apiError) {
+	v := object{{"number", s.version.Number}, {"build_type", "unknown"}, {"build_hash", "0"}, {"build_date", "2026-01-01T00:00:00Z"}, {"build_snapshot", false}, {"lucene_version", "9.12.3"}}
+	tagline := "You Know, for Search"
+	if s.version.OpenSearch {
+		v = append(object{{"distribution", "opensearch"}}, v...)
+		tagline = "The OpenSearch Project: https://opensearch.org/"
+	} else {
+		v = append(v, field{"build_flavor", "default"})
+	}
+	return http.StatusOK, object{{"name", "fake"}, {"cluster_name", "fake"}, {"cluster_uuid", "fakeClusterU42-6j_RKWao"}, {"version", v}, {"tagline", tagline}}, nil
+}
+
+func (s *Server) createIndex(c *call) (int, any, *apiError) {
+	name := c.param("index")
+	if err := s.nameAllowed(name); err != nil {
+		return 0, nil, err
+	}
+	if old := s.indices[name]; old != nil {
+		return 0, nil, &apiError{
+			status: http.StatusBadRequest, typ: "resource_already_exists_exception", reason: fmt.Sprintf("index [%s/%s] already exists", name, old.uuid),
+			extra: object{{"index", name}, {"index_uuid", old.uuid}},
+		}
+	}
+	body, err := s.body(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	ix := s.newIndex(name)
+	for _, f := range body {
+		o, isObject := f.value.(object)
+		switch {
+		case f.name == "settings" && isObject:
+			flat := flatten(o, "")
+			if err := s.checkSettings(flat, true); err != nil {
+				return 0, nil, err
+			}
+			for k, v := range flat {
+				if v != nil {
+					ix.settings[k] = v
+				}
+			}
+		case f.name == "mappings" && isObject:
+			if err := s.checkMappings(o); err != nil {
+				return 0, nil, err
+			}
+			ix.mappings = o
+		case f.name == "aliases" && isObject:
+			for _, a := range o {
+				def, _ := a.value.(object)
+				ix.aliases[a.name] = def
+			}
+		default:
+			return 0, nil, &apiError{status: http.StatusBadRequest, typ: "parse_exception", reason: "unknown key [" + f.name + "] for create index"}
+		}
+	}
+	if err := ix.open(s.version); err != nil {
+		return 0, nil, err
+	}
+	s.indices[name] = ix
+	return http.StatusOK, object{{"acknowledged", true}, {"shards_acknowledged", true}, {"index", name}}, nil
+}
+
+func (s *Server) deleteIndex(c *call) (int, any, *apiError) {
+	if name := c.param("index"); s.indices[name] == nil && len(s.lookup(name)) > 0 {
+		return 0, nil, illegal("The provided expression [%s] matches an alias, specify the corresponding concrete indices instead.", name)
+	}
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, ix := range found {
+		delete(s.indices, ix.name)
+	}
+	return http.StatusOK, object{{"acknowledged", true}}, nil
+}
+
+// each answers with something of each index that the call names.
+func (s *Server) each(c *call, what func(ix *index) object) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	answer := object{}
+	for _, ix := range found {
+		answer = append(answer, field{ix.name, what(ix)})
+	}
+	return http.StatusOK, answer, nil
+}
+
+func (s *Server) getIndex(c *call) (int, any, *apiError) {
+	return s.each(c, func(ix *index) object {
+		return object{{"aliases", ix.aliasObject("")}, {"mappings", mappingsOf(ix)}, {"settings", settingsOf(ix.settings, c)}}
+	})
+}
+
+func mappingsOf(ix *index) object {
+	if ix.mappings == nil {
+		return object{}
+	}
+	return ix.mappings
+}
+
+func (s *Server) getMapping(c *call) (int, any, *apiError) {
+	return s.each(c, func(ix *index) object { return object{{"mappings", mappingsOf(ix)}} })
+}
+
+func (s *Server) putMapping(c *call) (int, any, *apiError) {
+	body, err := s.body(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	if err := s.checkMappings(body); err != nil {
+		return 0, nil, err
+	}
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, ix := range found {
+		merged, err := merge(ix.mappings, body)
+		if err != nil {
+			return 0, nil, err
+		}
+		ix.mappings = merged
+	}
+	return http.StatusOK, object{{"acknowledged", true}}, nil
+}
+
+func (s *Server) refresh(c *call) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	total, successful := 0, 0
+	for _, ix := range found {
+		if c.API != "flush" {
+			ix.refresh()
+		}
+		all, there := ix.copies()
+		total += all * len(ix.shards)
+		successful += there * len(ix.shards)
+	}
+	return http.StatusOK, object{{"_shards", object{{"total", total}, {"successful", successful}, {"failed", 0}}}}, nil
+}
+
+func (s *Server) closeIndex(c *call) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	closed := object{}
+	for _, ix := range found {
+		ix.closed = true
+		closed = append(closed, field{ix.name, object{{"closed", true}}})
+	}
+	return http.StatusOK, object{{"acknowledged", true}, {"shards_acknowledged", true}, {"indices", closed}}, nil
+}
+
+func (s *Server) openIndex(c *call) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	for _, ix := range found {
+		ix.closed = false
+	}
+	return http.StatusOK, object{{"acknowledged", true}, {"shards_acknowledged", true}}, nil
+}
+
+// aliasObject is an index's aliases that fit a comma-separated list of patterns.
+func (ix *index) aliasObject(expression string) object {
+	o := object{}
+	for _, name := range slices.Sorted(maps.Keys(ix.aliases)) {
+		if expression == "" || slices.ContainsFunc(strings.Split(expression, ","), func(p string) bool { return matches(p, name) }) {
+			def := ix.aliases[name]
+			if def == nil {
+				def = object{}
+			}
+			o = append(o, field{name, def})
+		}
+	}
+	return o
+}
+
+func (s *Server) getAlias(c *call) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	wanted := c.param("alias")
+	answer := object{}
+	seen := map[string]bool{}
+	for _, ix := range found {
+		o := ix.aliasObject(wanted)
+		for _, f := range o {
+			seen[f.name] = true
+		}
+		if wanted == "" || len(o) > 0 {
+			answer = append(answer, field{ix.name, object{{"aliases", o}}})
+		}
+	}
+	var missing []string
+	if wanted != "" {
+		for name := range strings.SplitSeq(wanted, ",") {
+			if !strings.Contains(name, "*") && !seen[name] {
+				missing = append(missing, name)
+			}
+		}
+	}
+	switch {
+	case len(missing) == 1:
+		return http.StatusNotFound, append(object{{"error", "alias [" + missing[0] + "] missing"}, {"status", http.StatusNotFound}}, answer...), nil
+	case len(missing) > 1:
+		return http.StatusNotFound, append(object{{"error", "aliases [" + strings.Join(missing, ",") + "] missing"}, {"status", http.StatusNotFound}}, answer...), nil
+	}
+	return http.StatusOK, answer, nil
+}
+
+func (s *Server) putAlias(c *call) (int, any, *apiError) {
+	def, err := s.body(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	return s.alias([]any{object{{"add", append(object{{"index", c.param("index")}, {"alias", c.param("alias")}}, def...)}}})
+}
+
+func (s *Server) deleteAlias(c *call) (int, any, *apiError) {
+	return s.alias([]any{object{{"remove", object{{"index", c.param("index")}, {"alias", c.param("alias")}}}}})
+}
+
+func (s *Server) aliases(c *call) (int, any, *apiError) {
+	body, err := s.body(c)
+	if err != nil {
+		return 0, nil, err
+	}
+	actions, _ := body.get("actions").([]any)
+	if len(actions) == 0 {
+		return 0, nil, invalid("1: Must specify at least one alias action;")
+	}
+	return s.alias(actions)
+}
+
+// alias does all of the actions, or none.
+func (s *Server) alias(actions []any) (int, any, *apiError) {
+	var do []func()
+	for _, a := range actions {
+		o, _ := a.(object)
+		if len(o) != 1 {
+			return 0, nil, &apiError{status: http.StatusBadRequest, typ: "parse_exception", reason: "[aliases] failed to parse an action"}
+		}
+		body, _ := o[0].value.(object)
+		expression, alias := scalar(body.get("index")), scalar(body.get("alias"))
+		if list, ok := body.get("indices").([]any); ok {
+			var names []string
+			for _, n := range list {
+				names = append(names, scalar(n))
+			}
+			expression = strings.Join(names, ",")
+		}
+		found, err := s.named(expression, &call{}, "index_or_alias")
+		if err != nil {
+			return 0, nil, err
+		}
+		switch o[0].name {
+		case "add":
+			if s.indices[alias] != nil {
+				return 0, nil, &apiError{status: http.StatusBadRequest, typ: "invalid_alias_name_exception", reason: "Invalid alias name [" + alias + "]: an index or data stream exists with the same name as the alias", extra: object{{"index", alias}, {"index_uuid", s.indices[alias].uuid}}}
+			}
+			def := body.without("index").without("indices").without("alias").without("aliases")
+			if r := def.get("routing"); r != nil {
+				def = append(object{{"index_routing", r}, {"search_routing", r}}, def.without("routing")...)
+			}
+			for _, ix := range found {
+				do = append(do, func() { ix.aliases[alias] = def })
+			}
+		case "remove":
+			hit := false
+			for _, ix := range found {
+				for name := range ix.aliases {
+					if matches(alias, name) {
+						hit = true
+						do = append(do, func() { delete(ix.aliases, name) })
+					}
+				}
+			}
+			if !hit {
+				return 0, nil, &apiError{status: http.StatusNotFound, typ: "aliases_not_found_exception", reason: "aliases [" + alias + "] missing", extra: object{{"resource.id", alias}, {"resource.type", "aliases"}}}
+			}
+		case "remove_index":
+			for _, ix := range found {
+				do = append(do, func() { delete(s.indices, ix.name) })
+			}
+		default:
+			return 0, nil, illegal("[alias_action] unknown field [%s]", o[0].name)
+		}
+	}
+	for _, f := range do {
+		f()
+	}
+	return http.StatusOK, object{{"acknowledged", true}}, nil
+}
+
+var colours = []string{"green", "yellow", "red"}
+
+// colour is an index's health: no replica ever finds a node.
+func (ix *index) colour() string {
+	if total, there := ix.copies(); total > there {
+		return "yellow"
+	}
+	return "green"
+}
+
+func (s *Server) health(c *call) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), &call{query: map[string][]string{"expand_wildcards": {"all"}}}, "index_or_alias")
+	status, timedOut := "green", false
+	primaries, unassigned := 0, 0
+	if err != nil {
+		status, timedOut = "red", true
+	}
+	for _, ix := range found {
+		if ix.colour() == "yellow" {
+			status = "yellow"
+		}
+		total, there := ix.copies()
+		primaries += len(ix.shards)
+		unassigned += (total - there) * len(ix.shards)
+	}
+	if wanted := c.query.Get("wait_for_status"); wanted != "" {
+		if !slices.Contains(colours, wanted) {
+			return 0, nil, illegal("No enum constant org.opensearch.cluster.health.ClusterHealthStatus.%s", strings.ToUpper(wanted))
+		}
+		timedOut = timedOut || slices.Index(colours, status) > slices.Index(colours, wanted)
+	}
+	code := http.StatusOK
+	if timedOut {
+		code = http.StatusRequestTimeout
+		if d, ok := duration(c.query.Get("timeout")); ok {
+			// What is waited for does not come: a fake has no other node. It is locked meanwhile, so not for long.
+			<-time.After(min(d, 50*time.Millisecond))
+		}
+	}
+	o := object{{"cluster_name", "fake"}, {"status", status}, {"timed_out", timedOut}, {"number_of_nodes", 1}, {"number_of_data_nodes", 1}}
+	if s.version.OpenSearch {
+		o = append(o, field{"discovered_master", true}, field{"discovered_cluster_manager", true})
+	}
+	percent := 100.0
+	if primaries+unassigned > 0 {
+		percent = 100 * float64(primaries) / float64(primaries+unassigned)
+	}
+	return code, append(o,
+		field{"active_primary_shards", primaries}, field{"active_shards", primaries}, field{"relocating_shards", 0}, field{"initializing_shards", 0},
+		field{"unassigned_shards", unassigned}, field{"delayed_unassigned_shards", 0}, field{"number_of_pending_tasks", 0}, field{"number_of_in_flight_fetch", 0},
+		field{"task_max_waiting_in_queue_millis", 0}, field{"active_shards_percent_as_number", percent},
+	), nil
+}
+
+func (s *Server) nodesStats(c *call) (int, any, *apiError) {
+	var docs, writes int64
+	for _, ix := range s.indices {
+		writes += ix.writes
+		for _, sh := range ix.shards {
+			docs += int64(len(sh.order) - sh.gone)
+		}
+	}
+	st := s.stats
+	const heap = int64(512 << 20)
+	all := object{
+		{"indices", object{
+			{"docs", object{{"count", docs}, {"deleted", 0}}}, {"store", object{{"size_in_bytes", docs * 100}, {"reserved_in_bytes", 0}}},
+			{"indexing", object{{"index_total", writes}, {"index_time_in_millis", writes / 100}, {"index_current", 0}, {"index_failed", 0}, {"is_throttled", false}, {"throttle_time_in_millis", 0}}},
+		}},
+		{"jvm", object{{"mem", object{
+			{"heap_used_in_bytes", heap * int64(st.HeapPercent) / 100}, {"heap_used_percent", st.HeapPercent}, {"heap_committed_in_bytes", heap}, {"heap_max_in_bytes", heap},
+		}}}},
+		{"thread_pool", object{{"write", object{
+			{"threads", st.WriteThreads}, {"queue", st.WriteQueue}, {"active", st.WriteActive}, {"rejected", st.WriteRejected}, {"largest", st.WriteThreads}, {"completed", writes},
+		}}}},
+	}
+	node := object{{"timestamp", time.Now().UnixMilli()}, {"name", "fake"}, {"transport_address", "127.0.0.1:9300"}, {"host", "127.0.0.1"}, {"ip", "127.0.0.1:9300"}, {"roles", []string{"data", "ingest"}}}
+	metrics := c.param("metric")
+	for _, f := range all {
+		if metrics == "" || metrics == "_all" || slices.Contains(strings.Split(metrics, ","), f.name) {
+			node = append(node, f)
+		}
+	}
+	return http.StatusOK, object{{"_nodes", object{{"total", 1}, {"successful", 1}, {"failed", 0}}}, {"cluster_name", "fake"}, {"nodes", object{{nodeID, node}}}}, nil
+}
+
+func (s *Server) catIndices(c *call) (int, any, *apiError) {
+	found, err := s.named(c.param("index"), c, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	rows := []any{}
+	for _, ix := range found {
+		ix.refreshIfDue()
+		docs := 0
+		for _, sh := range ix.shards {
+			docs += len(sh.order) - sh.gone
+		}
+		size := strconv.Itoa(208 * len(ix.shards))
+		if c.query.Get("bytes") == "" {
+			size += "b"
+		}
+		status := "open"
+		if ix.closed {
+			status = "close"
+		}
+		row := object{
+			{"health", ix.colour()}, {"status", status}, {"index", ix.name}, {"uuid", ix.uuid}, {"pri", ix.setting("index.number_of_shards")}, {"rep", ix.setting("index.number_of_replicas")},
+			{"docs.count", strconv.Itoa(docs)}, {"docs.deleted", "0"}, {"store.size", size}, {"pri.store.size", size},
+		}
+		if s.version.es(8) {
+			row = append(row, field{"dataset.size", size})
+		}
+		if h := c.query.Get("h"); h != "" {
+			picked := object{}
+			for name := range strings.SplitSeq(h, ",") {
+				if row.has(name) {
+					picked = append(picked, field{name, row.get(name)})
+				}
+			}
+			row = picked
+		}
+		rows = append(rows, row)
+	}
+	return http.StatusOK, rows, nil
+}
+
+func (s *Server) resolve(c *call) (int, any, *apiError) {
+	lenient := *c
+	lenient.query = maps.Clone(c.query)
+	lenient.query.Set("ignore_unavailable", "true")
+	found, err := s.named(c.param("index"), &lenient, "index_or_alias")
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(found) == 0 && s.version.es(8) && !strings.Contains(c.param("index"), "*") {
+		return 0, nil, noSuchIndex(c.param("index"), "index_or_alias")
+	}
+	indices, aliases := []any{}, []any{}
+	owners := map[string][]string{}
+	for _, ix := range found {
+		o := object{{"name", ix.name}}
+		if names := slices.Sorted(maps.Keys(ix.aliases)); len(names) > 0 {
+			o = append(o, field{"aliases", names})
+		}
+		state := []string{"open"}
+		if ix.closed {
+			state = []string{"closed"}
+		}
+		if ix.hidden() {
+			state = append(state, "hidden")
+			slices.Sort(state)
+		}
+		for name := range ix.aliases {
+			for p := range strings.SplitSeq(c.param("index"), ",") {
+				if matches(p, name) {
+					owners[name] = append(owners[name], ix.name)
+				}
+			}
+		}
+		indices = append(indices, append(o, field{"attributes", state}))
+	}
+	for _, name := range slices.Sorted(maps.Keys(owners)) {
+		aliases = append(aliases, object{{"name", name}, {"indices", owners[name]}})
+	}
+	return http.StatusOK, object{{"indices", indices}, {"aliases", aliases}, {"data_streams", []any{}}}, nil
+}
