@@ -138,14 +138,16 @@ func newCarryCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "carry FROM TO",
 		short: "carry documents from one place to another, and compare them",
-		long: `Reads every live document at FROM and writes it to TO, byte for byte. FROM is the
-directory of a snapshot repository or of an archive; TO is ndjson:DIR, parquet:DIR
-or ndjson:- for standard output. The first Ctrl-C finishes what is on its way and
-stops, the second stops at once; the same command goes on where it was, also after
-a crash, and carries nothing twice. At the end what was written is read back and
-compared. What cannot be carried whole is in the report, with the reason.`,
+		long: `Reads every live document at FROM and writes it to TO, byte for byte. FROM is a
+snapshot repository (its directory, or s3://bucket/prefix) or the directory of an
+archive; TO is ndjson:DIR, parquet:DIR or ndjson:- for standard output. The first
+Ctrl-C finishes what is on its way and stops, the second stops at once; the same
+command goes on where it was, also after a crash, and carries nothing twice. At the
+end what was written is read back and compared. What cannot be carried whole is in
+the report, with the reason.`,
 		examples: []example{
 			{"naru carry /backups/es parquet:/archive", "the latest snapshot, all indices"},
+		{"naru carry 's3://backups/es?region=eu-central-1' parquet:/archive", "out of a bucket; credentials as AWS's tools find them"},
 			{"naru carry /backups/es ndjson:/archive -i 'logs-*' -i '!logs-test'", "some indices"},
 			{"naru carry /backups/es parquet:/archive --snapshot nightly-2024.01.31 --plan", "what would be done"},
 			{"naru carry /backups/es ndjson:- --sample 1% | head", "look at some documents"},

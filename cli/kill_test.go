@@ -39,12 +39,20 @@ func naru(t *testing.T, env []string, args ...string) *exec.Cmd {
 // exitOf runs cmd and gives its exit status; -1: it was killed.
 func exitOf(t *testing.T, cmd *exec.Cmd) int {
 	t.Helper()
-	err := cmd.Run()
-	var status *exec.ExitError
-	if err != nil && !errors.As(err, &status) {
+	if err := cmd.Run(); err != nil {
+		return codeOf(t, err)
+	}
+	return exitOK
+}
+
+// codeOf gives the exit status that err, of a command that was run, stands for.
+func codeOf(t *testing.T, err error) int {
+	t.Helper()
+	status, ok := errors.AsType[*exec.ExitError](err)
+	if !ok {
 		t.Fatal(err)
 	}
-	return cmd.ProcessState.ExitCode()
+	return status.ExitCode()
 }
 
 // flowFile writes a flow file from repo into an archive that commits often.

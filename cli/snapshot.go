@@ -20,7 +20,7 @@ func newSnapshotCommand(c *common) *cobra.Command {
 	return parent(newCommand(page{
 		use:      "snapshot",
 		short:    "look into a snapshot repository",
-		long:     "Lists the snapshots of a repository, or shows what is in one. Only metadata are read:\nthousands of indices take seconds.",
+		long:     "Lists the snapshots of a repository, or shows what is in one. URL is its directory, or\ns3://bucket/prefix. Only metadata are read: thousands of indices take seconds.",
 		examples: []example{{"naru snapshot ls /backups/es", "which snapshots there are"}},
 		exits:    []exit{{exitOK, "printed"}, {exitFailed, "there is no repository, or it cannot be read"}},
 	}), newSnapshotListCommand(c), newSnapshotShowCommand(c))
