@@ -147,7 +147,7 @@ end what was written is read back and compared. What cannot be carried whole is 
 the report, with the reason.`,
 		examples: []example{
 			{"naru carry /backups/es parquet:/archive", "the latest snapshot, all indices"},
-		{"naru carry 's3://backups/es?region=eu-central-1' parquet:/archive", "out of a bucket; credentials as AWS's tools find them"},
+			{"naru carry 's3://backups/es?region=eu-central-1' parquet:/archive", "out of a bucket; credentials as AWS's tools find them"},
 			{"naru carry /backups/es ndjson:/archive -i 'logs-*' -i '!logs-test'", "some indices"},
 			{"naru carry /backups/es parquet:/archive --snapshot nightly-2024.01.31 --plan", "what would be done"},
 			{"naru carry /backups/es ndjson:- --sample 1% | head", "look at some documents"},
