@@ -47,12 +47,17 @@ func damage(ts *testscript.TestScript, neg bool, args []string) {
 	flipIn(ts, largest)
 }
 
-// flip flips bits in a file: flip FILE.
+// flip flips bits in the first file that matches: flip PATTERN.
 func flip(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: flip FILE")
+		ts.Fatalf("usage: flip PATTERN")
 	}
-	flipIn(ts, ts.MkAbs(args[0]))
+	names, err := filepath.Glob(ts.MkAbs(args[0]))
+	ts.Check(err)
+	if len(names) == 0 {
+		ts.Fatalf("no file matches %s", args[0])
+	}
+	flipIn(ts, names[0])
 }
 
 func flipIn(ts *testscript.TestScript, path string) {
