@@ -28,7 +28,7 @@ func (s *Server) bulk(c *call) (int, any, *apiError) {
 	for i, o := range ops {
 		action := o.kind
 		var out outcome
-		if r := refusal(c, o); r != nil {
+		if r := s.refusal(c, o); r != nil {
 			out = outcome{name: o.index, id: o.id, status: r.status, err: r}
 		} else {
 			out = s.apply(o)
@@ -51,7 +51,7 @@ func (s *Server) bulk(c *call) (int, any, *apiError) {
 	return http.StatusOK, object{{"took", 1}, {"errors", failed}, {"items", items}}, nil
 }
 
-func refusal(c *call, o *op) *apiError {
+func (s *Server) refusal(c *call, o *op) *apiError {
 	if c.refuse == nil {
 		return nil
 	}
@@ -59,7 +59,7 @@ func refusal(c *call, o *op) *apiError {
 	if r == nil {
 		return nil
 	}
-	return &apiError{status: r.Status, typ: r.Type, reason: r.Reason}
+	return &apiError{status: r.Status, typ: s.version.dialect(r.Type), reason: r.Reason}
 }
 
 func (s *Server) parseBulk(c *call) ([]*op, *apiError) {

@@ -56,14 +56,14 @@ const (
 	CutMiddle     // all was done; half of the answer
 )
 
-func (f *Fault) answer() any {
+func (f *Fault) answer(v Version) any {
 	if f.Body != "" {
 		return raw(f.Body)
 	}
 	if f.Type == "" && f.Reason == "" {
 		return nil
 	}
-	e := apiError{status: f.Status, typ: f.Type, reason: f.Reason}
+	e := apiError{status: f.Status, typ: v.dialect(f.Type), reason: f.Reason}
 	return e.body()
 }
 
@@ -74,7 +74,6 @@ var (
 	Unavailable  = Fault{Status: http.StatusServiceUnavailable, Body: "<html><body>503 Service Temporarily Unavailable</body></html>"}
 	BadGateway   = Fault{Status: http.StatusBadGateway, Body: "<html><body>502 Bad Gateway</body></html>"}
 	NoMaster     = Fault{Status: http.StatusServiceUnavailable, Type: "cluster_manager_not_discovered_exception", Reason: ""}
-	NoMasterES   = Fault{Status: http.StatusServiceUnavailable, Type: "master_not_discovered_exception", Reason: ""}
 	Unauthorized = Fault{Status: http.StatusUnauthorized, Body: "Unauthorized"}
 	Forbidden    = Fault{Status: http.StatusForbidden, Type: "security_exception", Reason: "no permissions for [indices:data/write/bulk] and User [name=reader, backend_roles=[], requestedTenant=null]"}
 	ReadOnly     = Fault{Status: http.StatusForbidden, Type: "cluster_block_exception", Reason: "index [x] blocked by: [FORBIDDEN/12/index read-only / allow delete (api)];"} // Elasticsearch before 7.9
@@ -83,6 +82,18 @@ var (
 	LostRequest  = Fault{Cut: CutBefore}
 	TornAnswer   = Fault{Cut: CutMiddle}
 )
+
+// dialect is an error's type as that server has it, of faults that name it as OpenSearch does.
+func (v Version) dialect(typ string) string {
+	switch {
+	case v.OpenSearch:
+	case typ == "rejected_execution_exception":
+		return "es_rejected_execution_exception"
+	case typ == "cluster_manager_not_discovered_exception":
+		return "master_not_discovered_exception"
+	}
+	return typ
+}
 
 // Sometimes has one of the faults happen to a share of the requests (of these APIs, if any are named). The same seed and
 // the same requests in the same order give the same faults.

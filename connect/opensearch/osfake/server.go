@@ -235,9 +235,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, node int) {
 	status, answer := 0, any(nil)
 	switch {
 	case fault.Cut == CutBefore:
-		panic(http.ErrAbortHandler) //nolint:forbidigo // this is how a handler cuts the connection
+		hangUp(w)
+		return
 	case fault.Status != 0:
-		status, answer = fault.Status, fault.answer()
+		status, answer = fault.Status, fault.answer(s.version)
 	case errors.Is(err, errTooLarge):
 		w.Header().Set("Connection", "close")
 		status = http.StatusRequestEntityTooLarge
@@ -253,7 +254,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, node int) {
 		status, answer = s.do(route, c)
 	}
 	if fault.Cut == CutAfter {
-		panic(http.ErrAbortHandler)
+		hangUp(w)
+		return
 	}
 	s.reply(w, c, status, answer, fault)
 }
@@ -299,7 +301,8 @@ func (s *Server) reply(w http.ResponseWriter, c *call, status int, answer any, f
 	if fault.Cut == CutMiddle {
 		_, _ = w.Write(text[:len(text)/2])
 		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
+		hangUp(w)
+		return
 	}
 	if fault.Slow <= 0 {
 		_, _ = w.Write(text) // the client may be gone
@@ -312,6 +315,14 @@ func (s *Server) reply(w http.ResponseWriter, c *call, status int, answer any, f
 		}
 		_ = http.NewResponseController(w).Flush()
 		<-time.After(fault.Slow / pieces)
+	}
+}
+
+// hangUp cuts the connection.
+func hangUp(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err == nil {
+		_ = conn.Close() // the client is to see an error
 	}
 }
 
