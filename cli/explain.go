@@ -207,7 +207,7 @@ func (p *plan) write(w io.Writer, width, limit int) error {
 		}
 	}
 	writeReasons(w, width, "NOT LOSSLESS", reasons, limit)
-	writeFailures(w, "CANNOT BE PLANNED", p.Failed, limit)
+	writeFailures(w, width, "CANNOT BE PLANNED", p.Failed, limit)
 	writeList(w, "NOTES", p.Notes)
 	if strings.Contains(strings.Join(p.Stages, " "), "sample") {
 		fmt.Fprintln(w, "\nDOCUMENTS is what is read; the sample is what is written of them.")

@@ -186,14 +186,14 @@ func (c *carryReport) write(w io.Writer, width, limit int) error {
 		wrap(w, "", line, proseWidth(width))
 	}
 	c.writeWhy(w, width, limit)
-	writeFailures(w, "FAILED PARTS", c.Failed, limit)
+	writeFailures(w, width, "FAILED PARTS", c.Failed, limit)
 	c.writeDead(w)
 	if v := c.Verification; v != nil && !v.Verified {
 		fmt.Fprint(w, "\nNOT WHAT WAS READ\n")
 		if err := writeGroups(w, width, limit, v.Different, "FLOW", "ARCHIVE"); err != nil {
 			return err
 		}
-		writeUnread(w, v.Failed, limit)
+		writeUnread(w, width, v.Failed, limit, "the flow", "the archive")
 	}
 	writeList(w, "NOTES", c.Notes)
 	writeList(w, "NEXT", c.Next)
@@ -357,7 +357,7 @@ func someNames(names []string, limit int) string {
 	return strings.Join(names, ", ")
 }
 
-func writeFailures(w io.Writer, title string, failed []flow.PartFailure, limit int) {
+func writeFailures(w io.Writer, width int, title string, failed []flow.PartFailure, limit int) {
 	if len(failed) == 0 {
 		return
 	}
@@ -367,7 +367,10 @@ func writeFailures(w io.Writer, title string, failed []flow.PartFailure, limit i
 			fmt.Fprintf(w, "  and %s more (--all)\n", count(int64(len(failed)-n)))
 			return
 		}
-		fmt.Fprintf(w, "  %s\n    %s\n", printable(f.Part), printable(f.Error))
+		fmt.Fprintf(w, "  %s\n", printable(f.Part))
+		for line := range strings.SplitSeq(f.Error, "\n") {
+			wrap(w, "    ", printable(strings.TrimSpace(line)), width)
+		}
 	}
 }
 

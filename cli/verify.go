@@ -162,7 +162,7 @@ func (r *comparison) write(w io.Writer, width, limit int) error {
 		fmt.Fprint(w, "\nWhat could be read is equal, but not everything could be read.\n")
 	}
 	writeDifferences(w, width, r.Groups, limit)
-	writeUnread(w, r.Failed, limit)
+	writeUnread(w, width, r.Failed, limit, "A", "B")
 	return nil
 }
 
@@ -247,12 +247,14 @@ func writeDifferences(w io.Writer, width int, groups []verify.Group, limit int) 
 	}
 }
 
-func writeUnread(w io.Writer, failed []verify.Failure, limit int) {
+// writeUnread lists what could not be read of the sides called a and b.
+func writeUnread(w io.Writer, width int, failed []verify.Failure, limit int, a, b string) {
+	names := map[verify.Side]string{verify.A: a, verify.B: b}
 	parts := make([]flow.PartFailure, len(failed))
 	for i, f := range failed {
-		parts[i] = flow.PartFailure{Part: cmp.Or(f.Part, f.Group) + " in " + f.Side.String(), Group: f.Group, Error: f.Error}
+		parts[i] = flow.PartFailure{Part: cmp.Or(f.Part, f.Group) + " in " + names[f.Side], Group: f.Group, Error: f.Error}
 	}
-	writeFailures(w, "COULD NOT BE READ", parts, limit)
+	writeFailures(w, width, "COULD NOT BE READ", parts, limit)
 }
 
 // A verification is what reading back showed, at the end of a carry.
