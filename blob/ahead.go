@@ -24,9 +24,11 @@ type Ahead struct {
 	page  int
 	pages int
 
+	most int // pages that may exist
+
 	mu   sync.Mutex
-	left int      // guarded by mu: pages that may still be made
-	idle [][]byte // guarded by mu: pages that nobody uses
+	made int      // guarded by mu: pages that exist
+	idle [][]byte // guarded by mu: those among them that nobody uses
 }
 
 var _ Closer = (*Ahead)(nil)
@@ -42,7 +44,7 @@ func NewAhead(s Store, c AheadConfig) *Ahead {
 	if c.MemoryBytes <= 0 {
 		c.MemoryBytes = 64 << 20
 	}
-	return &Ahead{Store: s, page: c.PageBytes, pages: c.Pages, left: int(c.MemoryBytes / int64(c.PageBytes))}
+	return &Ahead{Store: s, page: c.PageBytes, pages: c.Pages, most: int(c.MemoryBytes / int64(c.PageBytes))}
 }
 
 // Close closes the store.
@@ -62,10 +64,10 @@ func (a *Ahead) buffer() []byte {
 		a.idle = a.idle[:n-1]
 		return b
 	}
-	if a.left == 0 {
+	if a.made >= a.most {
 		return nil
 	}
-	a.left--
+	a.made++
 	return make([]byte, a.page)
 }
 
@@ -367,8 +369,11 @@ func (r *pagesReader) turn() error {
 }
 
 // past reads the rest past the pages.
-func (r *pagesReader) past() (err error) {
-	r.direct, err = r.view.Store.Open(r.ctx, r.name, r.off, r.left)
+func (r *pagesReader) past() error {
+	direct, err := r.view.Store.Open(r.ctx, r.name, r.off, r.left)
+	if err == nil {
+		r.direct = direct
+	}
 	return err
 }
 

@@ -8,3 +8,17 @@ func Age(s *S3) {
 	c.made = time.Now().Add(-2 * renewed)
 	s.client.Store(&c)
 }
+
+// PagesMade is how many pages exist.
+func PagesMade(a *Ahead) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.made
+}
+
+// PagesIdle is how many of them nobody uses.
+func PagesIdle(a *Ahead) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.idle)
+}
