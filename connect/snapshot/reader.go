@@ -91,13 +91,14 @@ func (r *reader) start(from flow.Position, window int) error {
 	if r.next.Doc > to || to > r.seg.Info.MaxDoc {
 		return flow.Permanent(fmt.Errorf("documents %d to %d of %d: the position is not of this part", r.next.Doc, to, r.seg.Info.MaxDoc))
 	}
-	if r.scan, err = r.fields.Scan(r.next, to, window); err != nil {
-		return err
-	}
 	if r.live, err = r.seg.LiveDocs(r.next.Doc, to); err != nil {
 		return err
 	}
-	return r.fields.Check()
+	if err := r.fields.Check(); err != nil {
+		return err
+	}
+	r.scan, err = r.fields.Scan(r.next, to, window)
+	return err
 }
 
 // A position is where the next chunk begins: uvarint document, uvarint offset.
@@ -116,6 +117,9 @@ func decodePosition(p flow.Position) (lucene.ChunkAt, error) {
 
 // Read implements flow.Reader. A batch ends where a chunk does.
 func (r *reader) Read(ctx context.Context, b *flow.Batch) error {
+	if err := ctx.Err(); err != nil {
+		return err // what is read may be in memory, and would not notice
+	}
 	r.dir.within(ctx)
 	for !b.Full() {
 		if r.scan == nil {
@@ -124,7 +128,7 @@ func (r *reader) Read(ctx context.Context, b *flow.Batch) error {
 		chunk, err := r.scan.Next(b.Alloc)
 		if err == io.EOF { //nolint:errorlint // itself: a wrapped one comes from the store
 			// Nothing more is read, but the reader may stay open until the records are committed.
-			r.scan, r.live, r.line = nil, nil, nil
+			r.scan, r.fields, r.live, r.line = nil, nil, nil, nil
 			b.Next = encodePosition(r.next)
 			if err := r.Close(); err != nil {
 				return err

@@ -45,6 +45,7 @@ type StoredFields struct {
 	shift     uint  // of the count of documents in a chunk's token
 	newData   func() decompressor
 	fields    wanted
+	held      []byte // the whole file, if it is small and was checked
 }
 
 // maxChunk bounds what a chunk that is not sliced, and a slice, may hold. Lucene's own are below 1.2 MB.
@@ -137,9 +138,26 @@ func (sf *StoredFields) Size() int64 { return sf.file.Size() }
 // Name is the name of the file.
 func (sf *StoredFields) Name() string { return sf.name }
 
-// Check checks the file's checksum, by the segment's Checker. Do so before giving documents away: no other
-// checksum stands between a flipped bit and a wrong document.
-func (sf *StoredFields) Check() error { return sf.seg.checker.Check(sf.name, sf.file) }
+// heldFile is how large a file may be to be read once and kept, instead of once for its checksum and once for its
+// documents.
+const heldFile = 8 << 20
+
+// Check checks the file's checksum, by the segment's Checker unless it is small. Do so before giving documents away: no
+// other checksum stands between a flipped bit and a wrong document. Scans that begin later read what was checked.
+func (sf *StoredFields) Check() error {
+	if sf.file.Size() > heldFile {
+		return sf.seg.checker.Check(sf.name, sf.file)
+	}
+	b := make([]byte, sf.file.Size())
+	if err := readFull(sf.file, 0, b); err != nil {
+		return fileError(sf.name, err)
+	}
+	if _, err := CheckBytes(b); err != nil {
+		return fileError(sf.name, err)
+	}
+	sf.held = b
+	return nil
+}
 
 // A ChunkAt is where a chunk begins. Scans start and stop at chunks.
 type ChunkAt struct {
@@ -182,6 +200,9 @@ func (sf *StoredFields) Scan(from ChunkAt, to int, windowBytes int) (*Scanner, e
 	sc := &Scanner{sf: sf, toDoc: to, data: sf.newData()}
 	sc.chunk.Next = from
 	sc.in = window{f: sf.file, off: from.Offset, end: sf.end, size: windowBytes}
+	if sf.held != nil {
+		sc.in.off, sc.in.buf = sf.end, sf.held[from.Offset:sf.end]
+	}
 	return sc, nil
 }
 
