@@ -87,7 +87,7 @@ type item struct {
 }
 
 // itemsWanted are the parts of an answer that are read; leaving the rest out saves both sides much.
-const bulkPath = "/_bulk?filter_path=errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
+const bulkPath = "/_bulk?filter_path=error,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 
 // bulk sends a _bulk body of n records. It gives what became of each, or nil if all went well.
 func (c *Client) bulk(ctx context.Context, body []byte, n int, compress bool) ([]item, error) {

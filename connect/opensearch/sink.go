@@ -19,6 +19,7 @@ type Options struct {
 	RequestBytes int           // most of a request, before compression; 0: 10 MiB
 	Compress     *bool         // gzip; nil: unless the target is on this machine
 	Patience     time.Duration // how long the target may take nothing before the flow stops; 0: 30 min
+	Wait         time.Duration // bound of the first wait before trying again, doubled up to 30 s; 0: 200 ms
 	Rate         float64       // records a second, at most; 0: no bound
 	Window       Window        // when records may be written; zero: always
 	Guard        Guard
@@ -57,6 +58,9 @@ func NewSink(client *Client, o Options) *Sink {
 	}
 	if o.Patience <= 0 {
 		o.Patience = 30 * time.Minute
+	}
+	if o.Wait <= 0 {
+		o.Wait = 200 * time.Millisecond
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
@@ -242,7 +246,7 @@ func (w *writing) wait(ctx context.Context, why error) error {
 	if time.Since(w.since) > s.o.Patience {
 		return flow.Permanent(fmt.Errorf("%s has taken nothing for %s: %w", s.client, s.o.Patience, why))
 	}
-	bound := min(30*time.Second, 200*time.Millisecond<<min(w.tries, 10))
+	bound := min(30*time.Second, s.o.Wait<<min(w.tries, 10))
 	w.tries++
 	if w.tries == 1 || w.tries%10 == 0 {
 		s.o.Log.Warn("the target does not take records, waiting", "target", s.client.String(), "tries", w.tries, "err", why)

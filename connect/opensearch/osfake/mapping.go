@@ -436,7 +436,8 @@ func refuses(typ string, v any, def object) *apiError {
 		if isObject {
 			return &apiError{typ: "illegal_state_exception", reason: "Can't get text on a START_OBJECT at 1:1"}
 		}
-		if typ == "keyword" && !def.has("ignore_above") && len(text) > maxTerm {
+		kept := def.get("index") != false || def.get("doc_values") != false
+		if typ == "keyword" && kept && !def.has("ignore_above") && len(text) > maxTerm {
 			return &apiError{reason: "Document contains at least one immense term in field=\"%s\" (whose UTF8 encoding is longer than the max length 32766), all of which were skipped. Please correct the analyzer to not produce such tokens."}
 		}
 	}
