@@ -6,14 +6,15 @@ import (
 	"io"
 	"io/fs"
 	"iter"
+	"slices"
 	"sync"
 )
 
 // AheadConfig bounds what is read ahead. Its zero value works.
 type AheadConfig struct {
 	PageBytes   int   // how much is asked for at a time; 0: 1 MiB
-	Pages       int   // how many pages each reader is given ahead of it; 0: 8
-	MemoryBytes int64 // bound of the pages of all readers; 0: 64 MiB
+	Pages       int   // how many pages each reader is given ahead of it, and how many are kept behind; 0: 8
+	MemoryBytes int64 // bound of the pages of all readers, who share it evenly; 0: 64 MiB
 }
 
 // Ahead is a Store over one that takes its time to answer. What is read through InOrder is fetched in pages, and
@@ -26,9 +27,10 @@ type Ahead struct {
 
 	most int // pages that may exist
 
-	mu   sync.Mutex
-	made int      // guarded by mu: pages that exist
-	idle [][]byte // guarded by mu: those among them that nobody uses
+	mu    sync.Mutex
+	made  int      // guarded by mu: pages that exist
+	idle  [][]byte // guarded by mu: those among them that nobody uses
+	views int      // guarded by mu: that are open
 }
 
 var _ Closer = (*Ahead)(nil)
@@ -55,10 +57,13 @@ func (a *Ahead) Close() error {
 	return nil
 }
 
-// buffer gives a page to fill, or nil if there is no room for one.
-func (a *Ahead) buffer() []byte {
+// buffer gives a page to fill to a view that has that many, or nil if there is no room for one.
+func (a *Ahead) buffer(have int) []byte {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if have > 0 && have >= a.most/max(1, a.views) {
+		return nil
+	}
 	if n := len(a.idle); n > 0 {
 		b := a.idle[n-1]
 		a.idle = a.idle[:n-1]
@@ -84,20 +89,43 @@ func InOrder(s Store) Closer {
 	if a, ok := s.(*Ahead); ok {
 		v := &inOrder{Ahead: a, pages: make(map[pageKey]*page)}
 		v.ctx, v.cancel = context.WithCancel(context.Background())
+		a.mu.Lock()
+		a.views++
+		a.mu.Unlock()
 		return v
 	}
 	return plain{s}
+}
+
+// Expect says of a view that the beginnings of these blobs will be read soon, so that they are fetched beside each
+// other. To other stores it does nothing.
+func Expect(s Store, names ...string) {
+	v, ok := s.(*inOrder)
+	if !ok {
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for _, name := range names {
+		key := pageKey{name, 0}
+		if v.closed || v.pages[key] != nil || len(v.behind) > v.Ahead.pages {
+			continue
+		}
+		p := v.fetch(key, len(v.behind))
+		if p == nil {
+			return
+		}
+		p.touched = true
+		v.behind = append(v.behind, p)
+	}
 }
 
 type plain struct{ Store }
 
 func (plain) Close() error { return nil }
 
-// kept is how many pages behind a reader are kept: small blobs are read piece by piece, and the end of a file
-// before and after the rest of it.
-const kept = 4
-
-// inOrder is a view that reads ahead.
+// inOrder is a view that reads ahead. It keeps pages that were read, as long as there is room: small blobs are read
+// piece by piece, and files twice, for their checksum and for what is in them.
 type inOrder struct {
 	*Ahead
 	ctx    context.Context // ends with the view
@@ -106,7 +134,7 @@ type inOrder struct {
 
 	mu     sync.Mutex // guards what follows, and the pages' fields but for what done guards
 	pages  map[pageKey]*page
-	behind []*page // touched ones, the least recently touched first
+	behind []*page // those that were touched, the least recently touched first
 	run    run
 	closed bool
 }
@@ -158,6 +186,10 @@ func (v *inOrder) List(ctx context.Context, dir string) iter.Seq2[Entry, error] 
 // Close implements Closer.
 func (v *inOrder) Close() error {
 	v.mu.Lock()
+	if v.closed {
+		v.mu.Unlock()
+		return nil
+	}
 	v.closed = true
 	v.cancel()
 	for _, p := range v.pages {
@@ -166,6 +198,9 @@ func (v *inOrder) Close() error {
 	v.behind = nil
 	v.mu.Unlock()
 	v.wg.Wait()
+	v.Ahead.mu.Lock()
+	v.Ahead.views--
+	v.Ahead.mu.Unlock()
 	return nil
 }
 
@@ -193,20 +228,18 @@ func (v *inOrder) touch(key pageKey, until int64) (p *page, fresh bool, err erro
 	}
 	if p = v.pages[key]; p == nil {
 		fresh = true
-		for p = v.fetch(key); p == nil; p = v.fetch(key) {
-			if len(v.behind) == 0 {
-				return nil, false, nil
-			}
-			v.forget(v.behind[0])
+		if p = v.fetch(key, 0); p == nil {
+			return nil, false, nil
 		}
 	}
 	p.uses++
-	if !p.touched {
-		p.touched = true
-		v.behind = append(v.behind, p)
-		if len(v.behind) > kept {
-			v.forget(v.behind[0])
-		}
+	if i := slices.Index(v.behind, p); i >= 0 {
+		v.behind = slices.Delete(v.behind, i, i+1)
+	}
+	p.touched = true
+	v.behind = append(v.behind, p)
+	if len(v.behind) > v.Ahead.pages+1 {
+		v.forget(v.behind[0])
 	}
 	v.fetchAhead(until)
 	return p, fresh, nil
@@ -217,7 +250,7 @@ func (v *inOrder) touch(key pageKey, until int64) (p *page, fresh bool, err erro
 func (v *inOrder) fetchAhead(until int64) {
 	n := int64(0)
 	if v.run.length > 0 {
-		n = int64(min(v.Ahead.pages, 1<<min(v.run.length, 20)))
+		n = int64(min(v.Ahead.pages, 2<<min(v.run.length, 20)))
 	}
 	if v.run.size >= 0 { // else the range may reach far behind the end
 		n = max(n, min(int64(v.Ahead.pages), until-v.run.last))
@@ -227,15 +260,20 @@ func (v *inOrder) fetchAhead(until int64) {
 			return
 		}
 		key := pageKey{v.run.name, k}
-		if v.pages[key] == nil && v.fetch(key) == nil {
+		if v.pages[key] == nil && v.fetch(key, 1) == nil {
 			return
 		}
 	}
 }
 
-// fetch begins to fetch a page that is not there. nil: there is no room for it.
-func (v *inOrder) fetch(key pageKey) *page {
-	buf := v.buffer()
+// fetch begins to fetch a page that is not there. nil: there is no room for it, and none when all pages that were
+// read are forgotten but for the last few.
+func (v *inOrder) fetch(key pageKey, last int) *page {
+	buf := v.buffer(len(v.pages))
+	for buf == nil && len(v.behind) > last {
+		v.forget(v.behind[0])
+		buf = v.buffer(len(v.pages))
+	}
 	if buf == nil {
 		return nil
 	}
@@ -287,11 +325,8 @@ func (v *inOrder) forget(p *page) {
 		return
 	}
 	delete(v.pages, p.key)
-	for i, b := range v.behind {
-		if b == p {
-			v.behind = append(v.behind[:i], v.behind[i+1:]...)
-			break
-		}
+	if i := slices.Index(v.behind, p); i >= 0 {
+		v.behind = slices.Delete(v.behind, i, i+1)
 	}
 	if p.uses == 2 { // by the view and the fetch; or by the view and a reader of what is there
 		p.cancel()

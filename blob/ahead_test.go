@@ -173,6 +173,32 @@ func TestASmallBlobIsOneRequest(t *testing.T) {
 	}
 }
 
+func TestWhatIsExpectedIsFetchedAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &far{files: map[string][]byte{}, latency: time.Second}
+		var names []string
+		for i := range 6 {
+			names = append(names, fmt.Sprint(i))
+			f.files[names[i]] = noise(uint64(i), 500)
+		}
+		v := blob.InOrder(blob.NewAhead(f, blob.AheadConfig{PageBytes: 1000}))
+		defer v.Close()
+		started := time.Now()
+		blob.Expect(v, append(names, "absent")...)
+		for _, name := range names {
+			readInOrder(t, v, name, f.files[name], 100)
+		}
+		if _, err := blob.ReadAll(t.Context(), v, "absent", 10); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("absent: %v", err)
+		}
+		// One round for all, and one more for what was expected and is absent.
+		if opened, _, _, _ := f.counts(); opened != 8 || time.Since(started) != 2*time.Second {
+			t.Errorf("%d requests took %v", opened, time.Since(started))
+		}
+		blob.Expect(f, names...) // nothing
+	})
+}
+
 func TestWhatIsReadAheadIsGivenUpWhenTheReaderGoesElsewhereOrCloses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which ends only when no goroutine is left
 		const page = 1 << 10

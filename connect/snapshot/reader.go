@@ -51,6 +51,7 @@ func (s *Source) open(ctx context.Context, p flow.Part, from flow.Position) (*re
 		return nil, err
 	}
 	r.blobs = blob.InOrder(s.repo.Store)
+	blob.Expect(r.blobs, r.shard.beginnings(r.spec.Segment)...)
 	r.dir = &directory{shard: r.shard, store: r.blobs, ctx: ctx}
 	if err := r.start(from, s.config.Window); err != nil {
 		return nil, r.shard.blame(r.spec.Segment+".fdt", errors.Join(err, r.Close()))

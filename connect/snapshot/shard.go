@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
@@ -81,6 +82,20 @@ func (s *shard) segmentBytes(name string) int64 {
 		}
 	}
 	return n
+}
+
+// beginnings names the blobs of a segment whose beginnings are read when its documents are.
+func (s *shard) beginnings(segment string) []string {
+	var names []string
+	for i := range s.order {
+		f := &s.order[i]
+		name, ext, _ := strings.Cut(f.Physical, ".")
+		of := name == segment || strings.HasPrefix(name, segment+"_")
+		if of && !f.Inline() && slices.Contains([]string{"cfe", "cfs", "fdm", "fdt", "fdx", "fnm", "liv", "si"}, ext) {
+			names = append(names, path.Join(s.dir, f.Part(0)))
+		}
+	}
+	return names
 }
 
 // blame adds to an error the blob that holds the file it is about.
