@@ -191,7 +191,8 @@ func (s *S3) do(ctx context.Context, key string, request func(*s3Client) error) 
 			}
 		}
 		if errors.Is(v.mark, ErrExpired) && !again {
-			if again = true; s.renew(ctx, client, "") {
+			// A client whose clock is off has learnt by how much.
+			if again = true; v.code == codeSkewed || s.renew(ctx, client, "") {
 				continue
 			}
 		}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -425,6 +426,64 @@ func TestExpiredCredentialsAreLookedForAgain(t *testing.T) {
 	blob.Age(store)
 	if err := read(); err != nil {
 		t.Errorf("after the profile was renewed: %v", err)
+	}
+}
+
+func TestAClockThatIsOffIsAllowedFor(t *testing.T) {
+	bucket.Credentials(t, "")
+	for _, off := range []time.Duration{-3 * time.Hour, 3 * time.Hour} {
+		s := bucket.Start(t, nil)
+		s.Put(t, "p", map[string][]byte{"x": []byte("data")})
+		s.Clock(off)
+		store := openS3(t, s, "p", nil)
+		blob.Age(store)
+		for range 3 {
+			if b, err := blob.ReadAll(t.Context(), store, "x", 10); err != nil || string(b) != "data" {
+				t.Errorf("server's clock %v before ours: %q, %v", off, b, err)
+			}
+		}
+		if n := len(s.Requests()); n != 4 {
+			t.Errorf("server's clock %v before ours: %d requests for 3 reads", off, n)
+		}
+	}
+}
+
+func TestAWebIdentityGivesCredentials(t *testing.T) {
+	bucket.Credentials(t, "")
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "")
+	file := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(file, []byte("a token of the pod"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("AWS_WEB_IDENTITY_TOKEN_FILE", file)
+	t.Setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/backups")
+	var refuse atomic.Bool
+	sts := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/xml")
+		if refuse.Load() || r.FormValue("WebIdentityToken") != "a token of the pod" {
+			w.WriteHeader(http.StatusBadRequest)
+			_, _ = io.WriteString(w, "<ErrorResponse><Error><Type>Sender</Type><Code>ExpiredTokenException</Code><Message>Token expired</Message></Error></ErrorResponse>")
+			return
+		}
+		_, _ = io.WriteString(w, "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult>"+
+			bucket.RoleCredentials("of the role", time.Now().Add(time.Hour))+"</AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>")
+	}))
+	defer sts.Close()
+	t.Setenv("AWS_ENDPOINT_URL_STS", sts.URL)
+	s := bucket.Start(t, nil)
+	s.Put(t, "p", map[string][]byte{"x": []byte("data")})
+	store, err := blob.Open(t.Context(), s.Place("p"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if b, err := blob.ReadAll(t.Context(), store, "x", 10); err != nil || string(b) != "data" || s.Requests()[0].Token != "of the role" {
+		t.Errorf("%q, %v; %+v", b, err, s.Requests())
+	}
+	refuse.Store(true)
+	if _, err := blob.Open(t.Context(), s.Place("p")); !errors.Is(err, blob.ErrExpired) || !strings.Contains(err.Error(), "ExpiredTokenException") {
+		t.Errorf("when the pod's token has expired: %v", err)
 	}
 }
 

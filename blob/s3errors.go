@@ -31,10 +31,12 @@ type verdict struct {
 	cause      error  // what the server says, in short
 }
 
+const codeSkewed = "RequestTimeTooSkewed"
+
 // Codes of S3 by what they mean. https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html
 var (
 	codesExpired = []string{
-		"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "RequestTimeTooSkewed", "RequestExpired",
+		"ExpiredToken", "ExpiredTokenException", "InvalidToken", "TokenRefreshRequired", "RequestExpired", codeSkewed,
 	}
 	codesDenied = []string{
 		"AccessDenied", "AccountProblem", "AllAccessDisabled", "InvalidAccessKeyId", "InvalidPayer", "InvalidSecurity",
@@ -108,7 +110,7 @@ func judge(err error) verdict {
 func (s *S3) explain(key string, v verdict, attempts int) error {
 	at := s3Scheme + s.config.Bucket + "/" + key
 	switch {
-	case errors.Is(v.mark, ErrExpired) && v.code == "RequestTimeTooSkewed":
+	case errors.Is(v.mark, ErrExpired) && v.code == codeSkewed:
 		return fmt.Errorf("%s: %w: %w\n  the clock of this machine is wrong: set it, then run the same command again; it goes on where it stopped", at, v.mark, v.cause)
 	case errors.Is(v.mark, ErrExpired):
 		return fmt.Errorf("%s: %w: %w\n  renew them (a new session token, aws sso login, …), then run the same command again; it goes on where it stopped", at, v.mark, v.cause)

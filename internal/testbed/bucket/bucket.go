@@ -47,6 +47,7 @@ type Server struct {
 	refuse   func(Request) *Error // nil: nothing
 	trouble  *Trouble             // nil: none
 	latency  time.Duration        // of each answer
+	clock    time.Duration        // how far the server's clock is before ours
 	conns    map[net.Conn]bool    // that were ever open
 	open     atomic.Int64         // answers under way
 }
@@ -81,7 +82,7 @@ func Start(tb testing.TB, upstream http.Handler) *Server {
 		if err := backend.CreateBucket(Name); err != nil {
 			tb.Fatal(err)
 		}
-		s.upstream, s.objects = gofakes3.New(backend).Server(), backend
+		s.upstream, s.objects = gofakes3.New(backend, gofakes3.WithTimeSkewLimit(0)).Server(), backend
 	}
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ConnState = func(c net.Conn, state http.ConnState) {
@@ -119,6 +120,12 @@ func Environment(dir, token string) map[string]string {
 // Profile is a credentials file with the server's credentials and a session token.
 func Profile(token string) string {
 	return fmt.Sprintf("[default]\naws_access_key_id = %s\naws_secret_access_key = %s\naws_session_token = %s\n", AccessKey, secretKey, token)
+}
+
+// RoleCredentials is the Credentials element of an answer of AWS STS, with the server's credentials.
+func RoleCredentials(token string, until time.Time) string {
+	return "<Credentials><AccessKeyId>" + AccessKey + "</AccessKeyId><SecretAccessKey>" + secretKey + "</SecretAccessKey><SessionToken>" + token +
+		"</SessionToken><Expiration>" + until.UTC().Format(time.RFC3339) + "</Expiration></Credentials>"
 }
 
 // Place is the s3:// URL of a prefix.
@@ -203,6 +210,13 @@ func (s *Server) Latency(d time.Duration) {
 	s.latency = d
 }
 
+// Clock sets the server's clock before ours, or behind.
+func (s *Server) Clock(before time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.clock = before
+}
+
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.open.Add(1)
@@ -223,13 +237,14 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	s.mu.Lock()
 	s.requests = append(s.requests, req)
-	refuse, trouble, latency := s.refuse, s.trouble, s.latency
+	refuse, trouble, latency, now := s.refuse, s.trouble, s.latency, time.Now().Add(s.clock)
 	s.mu.Unlock()
 
 	if !sleep(r.Context(), latency) {
 		return
 	}
-	if err := checkSignature(r); err != nil {
+	w.Header().Set("Date", now.UTC().Format(http.TimeFormat))
+	if err := checkSignature(r, now); err != nil {
 		err.write(w)
 		return
 	}

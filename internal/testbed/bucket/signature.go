@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// checkSignature checks a request's signature (AWS Signature Version 4, in the Authorization header), as
+// checkSignature checks a request's signature at a time (AWS Signature Version 4, in the Authorization header), as
 // https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html describes it.
-func checkSignature(r *http.Request) *Error {
+func checkSignature(r *http.Request, now time.Time) *Error {
 	bad := &Error{http.StatusForbidden, "SignatureDoesNotMatch", "The request signature we calculated does not match the signature you provided.", ""}
 	rest, ok := strings.CutPrefix(r.Header.Get("Authorization"), "AWS4-HMAC-SHA256 ")
 	if !ok {
@@ -38,7 +38,7 @@ func checkSignature(r *http.Request) *Error {
 	if err != nil || !strings.HasPrefix(date, scope[1]) {
 		return bad
 	}
-	if d := time.Since(at); d > 15*time.Minute || d < -15*time.Minute {
+	if d := now.Sub(at); d > 15*time.Minute || d < -15*time.Minute {
 		return &Error{http.StatusForbidden, "RequestTimeTooSkewed", "The difference between the request time and the current time is too large.", ""}
 	}
 	signed := strings.Split(fields["SignedHeaders"], ";")

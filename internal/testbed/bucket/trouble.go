@@ -63,7 +63,9 @@ func (t *Trouble) answer(w http.ResponseWriter, r *http.Request, answer *httptes
 	body := answer.Body.Bytes()
 	header := w.Header()
 	for k, v := range answer.Header() {
-		header[k] = v
+		if k != "Date" {
+			header[k] = v
+		}
 	}
 	kind, after := t.draw(len(body))
 	for _, e := range []struct {
@@ -76,7 +78,11 @@ func (t *Trouble) answer(w http.ResponseWriter, r *http.Request, answer *httptes
 		{"request timeout", Error{http.StatusBadRequest, "RequestTimeout", "Your socket connection to the server was not read from or written to within the timeout period.", ""}},
 	} {
 		if kind == e.kind {
-			clear(header)
+			for k := range header {
+				if k != "Date" {
+					delete(header, k)
+				}
+			}
 			e.write(w)
 			return
 		}
