@@ -57,6 +57,7 @@ type S3 struct {
 	http    aws.HTTPClient
 	client  atomic.Pointer[s3Client]
 	renewal sync.Mutex             // held while a client is made
+	met     atomic.Bool            // the server has answered, whatever it was
 	good    atomic.Pointer[string] // a key that could be read; nil: none yet
 }
 
@@ -148,6 +149,9 @@ type keeperError struct{ error }
 
 func (e *keeperError) Unwrap() error { return e.error }
 
+// strangerAttempts is how often a server that has never answered is tried after the first time.
+const strangerAttempts = 4
+
 // renewed says how long ago a client must have been made for another to be of use.
 const renewed = 2 * time.Second
 
@@ -179,12 +183,17 @@ func (s *S3) do(ctx context.Context, key string, request func(*s3Client) error) 
 		client := s.client.Load()
 		err := request(client)
 		if err == nil {
+			s.met.Store(true)
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 		v := judge(err)
+		if v.code != "" {
+			s.met.Store(true)
+		}
+		stranger := !s.met.Load() && failures > strangerAttempts // a mistyped endpoint should not take half a minute
 		if v.region != "" && v.region != client.region && !moved {
 			if moved = true; s.renew(ctx, client, v.region) {
 				continue
@@ -196,7 +205,7 @@ func (s *S3) do(ctx context.Context, key string, request func(*s3Client) error) 
 				continue
 			}
 		}
-		if !v.again || s.backoff.spent(failures) {
+		if !v.again || stranger || s.backoff.spent(failures) {
 			return s.explain(key, v, failures)
 		}
 		if err := s.backoff.wait(ctx, failures); err != nil {

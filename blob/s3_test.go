@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -253,6 +254,26 @@ func TestAServerThatNeverGetsOnIsGivenUp(t *testing.T) {
 	s.Trouble(trouble)
 	if _, err := blob.ReadAll(t.Context(), openS3(t, s, "p", func(c *blob.S3Config) { c.Attempts = -1 }), "x", 1<<20); err == nil {
 		t.Error("no error where every answer is trouble")
+	}
+}
+
+func TestAServerThatIsNotThereIsSaidSoon(t *testing.T) {
+	bucket.Credentials(t, "")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := listener.Addr().String()
+	listener.Close()
+	store, err := blob.Open(t.Context(), "s3://backups/p?endpoint=http://"+address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	_, err = store.Open(t.Context(), "x", 0, -1)
+	want := "s3://backups/p/x: dial tcp " + address + ": connect: connection refused (tried 5 times)"
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"slices"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
@@ -70,6 +71,8 @@ func judge(err error) verdict {
 	} else if status != 0 {
 		v.code = http.StatusText(status)
 		v.cause = fmt.Errorf("status %d %s", status, v.code)
+	} else if u, ok := errors.AsType[*url.Error](err); ok {
+		v.cause = u.Err // without what the SDK says around it
 	}
 	is := func(codes []string) bool { return slices.Contains(codes, v.code) }
 	var keeper *keeperError
