@@ -58,6 +58,7 @@ func Write(tb testing.TB, n *Node, r Recipe) []Taken {
 		if c.closedInSnapshots() && c.w.chance(15) {
 			tb.Logf("%s is closed", ix.name)
 			n.Call(tb, "POST", ix.path("/_close"), nil)
+			n.Call(tb, "GET", "/_cluster/health/"+url.PathEscape(ix.name)+"?wait_for_status=green&timeout=60s", nil) // else there is nothing to snapshot
 		}
 	}
 	for _, s := range []struct{ repo, name string }{{"first", "snap-2"}, {"second", "snap-3"}} {

@@ -1,0 +1,94 @@
+package opensearch_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/testbed"
+)
+
+// readable are the servers of the testbed that a Source reads.
+var readable = []string{"es710", "es717", "es8", "os13", "os29", "os219", "os3"}
+
+// TestServersAreReadByteForByte is the long test of this package: with NARU_SERVERS=all, or a list of servers by comma,
+// each of them is filled with a random corpus and read back. NARU_SEED repeats a corpus.
+func TestServersAreReadByteForByte(t *testing.T) {
+	names := os.Getenv("NARU_SERVERS")
+	if names == "" {
+		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
+	}
+	for _, name := range readable {
+		if names != "all" && !strings.Contains(","+names+",", ","+name+",") {
+			continue
+		}
+		t.Run(name, func(t *testing.T) { readsWhatIsThere(t, name, testbed.Recipe{Indices: 12, Rounds: 4, Documents: 250, Large: 8}) })
+	}
+}
+
+func TestARealServerIsReadByteForByte(t *testing.T) {
+	if testing.Short() {
+		t.Skip("starts a server")
+	}
+	readsWhatIsThere(t, "os219", testbed.Recipe{Indices: 8, Rounds: 2, Documents: 150, Large: 3})
+}
+
+func readsWhatIsThere(t *testing.T, name string, recipe testbed.Recipe) {
+	ok, missing := testbed.CanStart(t, name)
+	testbed.Need(t, ok, missing)
+	recipe.Seed = rand.Uint64() % 1e9
+	if text := os.Getenv("NARU_SEED"); text != "" {
+		var err error
+		if recipe.Seed, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("NARU_SEED: %v", err)
+		}
+	}
+	t.Logf("NARU_SEED=%d", recipe.Seed)
+	node := testbed.Start(t, name, testbed.Options{HeapMB: 768})
+	taken := testbed.Write(t, node, recipe)
+	last := taken[len(taken)-1]
+	c := dial(t, node.URL)
+	for name := range last.Truth { // closed ones have been seen to be said so; now they are to be read
+		s := open(t, c, opensearch.SourceOptions{Indices: flow.Patterns{name}})
+		if _, failed := drain(t, s); len(failed) > 0 {
+			if !strings.Contains(fmt.Sprint(failed), "is closed") {
+				t.Fatal(failed)
+			}
+			node.Call(t, "POST", "/"+name+"/_open", nil)
+			node.Call(t, "GET", "/_cluster/health/"+name+"?wait_for_status=green&timeout=60s", nil)
+		}
+	}
+	rng := rand.New(rand.NewPCG(recipe.Seed, 1))
+	for _, page := range []int{0, 100 << 10} {
+		s := open(t, c, opensearch.SourceOptions{PageBytes: page})
+		got, err := testbed.Drain(t.Context(), s, rng)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		groups, err := s.Groups(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range groups {
+			if last.Bodiless[g.Name] {
+				if g.Grade == flow.Lossless {
+					t.Errorf("%s keeps no documents and is graded %s", g.Name, g.Grade)
+				}
+				for i := range got[g.Name] { // what a server makes up is not what was written
+					got[g.Name][i].Source = nil
+				}
+			}
+		}
+		if diff := testbed.Diff(last.Truth, got); diff != "" {
+			t.Errorf("%s (%s, NARU_SEED=%d), pages of %d bytes:\n%s", name, node.Version, recipe.Seed, page, diff)
+		}
+	}
+}

@@ -1,0 +1,74 @@
+package opensearch
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	"github.com/narudata/naru/flow"
+)
+
+// stream sends a request that changes nothing to one host after the other until one answers, and gives the answer's
+// body as it comes. The caller closes it; when ctx ends, it ends.
+func (c *Client) stream(ctx context.Context, r Request) (io.ReadCloser, error) {
+	var last error
+	for range c.hosts {
+		h := c.pick()
+		body, err := c.begin(ctx, h, &r)
+		if err == nil {
+			h.reached(true)
+			return body, nil
+		}
+		if _, ok := errors.AsType[*StatusError](err); ok {
+			h.reached(true)
+			return nil, fmt.Errorf("%s %s: %w", r.Method, pathOnly(r.Path), err)
+		}
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		h.reached(false)
+		last = err
+	}
+	return nil, last
+}
+
+func (c *Client) begin(ctx context.Context, h *host, r *Request) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, h.url+r.Path, bytes.NewReader(r.Body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", "naru")
+	req.Header["X-Idempotency-Key"] = []string{} // nothing to send: it says that a dead connection may be replaced
+	if len(r.Body) > 0 {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if err := c.auth.sign(req, r.Body); err != nil {
+		return nil, fmt.Errorf("sign the request: %w", err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, explain(err)
+	}
+	if resp.StatusCode >= 300 {
+		return nil, errors.Join(refusal(resp), resp.Body.Close())
+	}
+	return resp.Body, nil
+}
+
+// classify marks errors of reading that trying again cannot mend.
+func classify(err error) error {
+	s, ok := errors.AsType[*StatusError](err)
+	switch {
+	case !ok || s.Temporary():
+		return err
+	case s.Status == http.StatusUnauthorized:
+		return flow.Fatal(err)
+	case s.Status < 500:
+		return flow.Permanent(err)
+	}
+	return err
+}
