@@ -309,6 +309,9 @@ func (s *Server) alias(actions []any) (int, any, *apiError) {
 	for _, f := range do {
 		f()
 	}
+	if s.version.es(8) {
+		return http.StatusOK, object{{"acknowledged", true}, {"errors", false}}, nil
+	}
 	return http.StatusOK, object{{"acknowledged", true}}, nil
 }
 
@@ -339,6 +342,9 @@ func (s *Server) health(c *call) (int, any, *apiError) {
 	}
 	if wanted := c.query.Get("wait_for_status"); wanted != "" {
 		if !slices.Contains(colours, wanted) {
+			if s.version.es(7) {
+				return 0, nil, illegal("No enum constant org.elasticsearch.cluster.health.ClusterHealthStatus.%s", strings.ToUpper(wanted))
+			}
 			return 0, nil, illegal("No enum constant org.opensearch.cluster.health.ClusterHealthStatus.%s", strings.ToUpper(wanted))
 		}
 		timedOut = timedOut || slices.Index(colours, status) > slices.Index(colours, wanted)

@@ -82,6 +82,9 @@ func (s *Server) parseBulk(c *call) ([]*op, *apiError) {
 		if err != nil {
 			return nil, err
 		}
+		if o == nil {
+			continue
+		}
 		if o.kind != "delete" {
 			source, rest, ok := bytes.Cut(body, []byte("\n"))
 			if len(body) == 0 {
@@ -132,7 +135,13 @@ func (s *Server) action(text []byte, line int, c *call) (*op, *apiError) {
 		return nil, illegal("Malformed action/metadata line [%d], expected FIELD_NAME but found [END_OBJECT]", line)
 	}
 	meta, ok := o[0].value.(object)
+	if !slices.Contains(actions, o[0].name) && s.version.typed() && !s.version.OpenSearch {
+		return nil, nil // it is deprecated, and passed over
+	}
 	if !slices.Contains(actions, o[0].name) {
+		if s.version.es(8) {
+			return nil, illegal("Malformed action/metadata line [%d], expected field [create], [delete], [index] or [update] but found [%s]", line, o[0].name)
+		}
 		return nil, illegal("Malformed action/metadata line [%d], expected one of [create, delete, index, update] but found [%s]", line, o[0].name)
 	}
 	if !ok {

@@ -176,13 +176,15 @@ func (s *side) send(ctx context.Context, c wire) (answer, error) {
 var differing = []string{
 	"took", "index_uuid", "uuid", "index.uuid", "creation_date", "index.creation_date", "index.version.created", "version", "cluster_name", "cluster_uuid", "name", "node",
 	"failed_shards", "_scroll_id", "pit_id", "creation_time", "store.size", "pri.store.size", "dataset.size", "line", "col", "stack_trace", "active_shards_percent_as_number",
-	"unassigned_primary_shards", "suppressed", "phase", "index.routing.allocation.include._tier_preference", "routing",
+	"unassigned_primary_shards", "suppressed", "phase", "terminated_early", "id", "index.routing.allocation.include._tier_preference", "routing",
 }
 
 var (
 	uuids      = regexp.MustCompile(`/[\w-]{20,24}\]`)
 	places     = regexp.MustCompile(`\[\d+:\d+\] |\n at \[[^\]]*\](; line: \d+, column: \d+\])?| at \d+:\d+|(?s:\n at \[.*$)`)
-	methods    = regexp.MustCompile(`allowed: \[.*\]`)
+	advice     = regexp.MustCompile(`; for more information, see [^\]]*`)
+	verbose    = regexp.MustCompile(`(?s)^failed to parse: .*|^Unrecognized token.*`)
+	methods    = regexp.MustCompile(`allowed: \[.*\]|following characters \[.*\]`)
 	contextIDs = regexp.MustCompile(`context found for id \[\d+\]`)
 	autoID     = regexp.MustCompile(`^(auto\d+|[\w-]{20})$`)
 )
@@ -218,6 +220,8 @@ func plain(v any) any {
 	case string:
 		v = uuids.ReplaceAllString(v, "/uuid]")
 		v = places.ReplaceAllString(v, "")
+		v = advice.ReplaceAllString(v, "")
+		v = verbose.ReplaceAllString(v, "failed to parse: in its words")
 		v = methods.ReplaceAllString(v, "allowed: [in any order]")
 		return contextIDs.ReplaceAllString(v, "context found for id [n]")
 	}
@@ -236,7 +240,7 @@ func row(v any) string {
 
 // words reports that the reason of such an error is a parser's own words.
 func words(typ string) bool {
-	for _, part := range []string{"json_", "x_content", "e_o_f", "named_object_not_found"} {
+	for _, part := range []string{"json_", "x_content", "e_o_f", "named_object_not_found", "input_coercion"} {
 		if strings.Contains(typ, part) {
 			return true
 		}

@@ -87,7 +87,7 @@ func (s *Server) apply(o *op) outcome {
 	}
 	if routing, _ := ix.mappings.get("_routing").(object); routing.get("required") == true && o.routing == "" {
 		return fail(&apiError{
-			status: http.StatusBadRequest, typ: "routing_missing_exception", reason: fmt.Sprintf("routing is required for [%s]/[%s]", ix.name, o.id),
+			status: http.StatusBadRequest, typ: "routing_missing_exception", reason: fmt.Sprintf("routing is required for [%s]/%s[%s]", ix.name, s.version.typeSegment(), o.id),
 			extra: object{{"index", ix.name}, {"index_uuid", "_na_"}},
 		})
 	}
@@ -169,10 +169,13 @@ func (s *Server) parseSource(ix *index, id string, source []byte) (object, *apiE
 	first := strings.TrimLeft(string(source[:min(len(source), 64)]), " \t\r\n")
 	switch {
 	case !strings.HasPrefix(first, "{"):
+		why := &apiError{status: http.StatusInternalServerError, typ: "not_x_content_exception", reason: "Compressor detection can only be called on some xcontent bytes or compressed xcontent bytes"}
 		if s.version.es(8) {
-			return nil, f.failed("failed to parse", &apiError{typ: "parsing_exception", reason: "Failed to parse object: expecting token of type [START_OBJECT] but found something else"})
+			return nil, why
 		}
-		return nil, f.failed("failed to parse", &apiError{typ: "not_x_content_exception", reason: "Compressor detection can only be called on some xcontent bytes or compressed xcontent bytes"})
+		return nil, f.failed("failed to parse", why)
+	case err != nil && s.version.es(8):
+		return nil, f.failed("failed to parse: "+err.Error(), s.version.notJSON(err))
 	case err != nil:
 		return nil, f.failed("failed to parse", s.version.notJSON(err))
 	case !ok:
@@ -208,7 +211,7 @@ func (s *Server) update(o *op, ix *index, was *version, out *outcome, shard int)
 		return false, nil
 	case was == nil:
 		return false, &apiError{
-			status: http.StatusNotFound, typ: "document_missing_exception", reason: "[" + o.id + "]: document missing",
+			status: http.StatusNotFound, typ: "document_missing_exception", reason: s.version.typePrefix() + "[" + o.id + "]: document missing",
 			extra: object{{"index", ix.name}, {"shard", strconv.Itoa(shard)}, {"index_uuid", ix.uuid}},
 		}
 	}
@@ -237,6 +240,21 @@ func patch(old, add object) object {
 		}
 	}
 	return out
+}
+
+func (v Version) typeSegment() string {
+	if v.typed() {
+		return "[_doc]/"
+	}
+	return ""
+}
+
+// typePrefix is how Elasticsearch 7 names the type before an id.
+func (v Version) typePrefix() string {
+	if v.typed() {
+		return "[_doc]"
+	}
+	return ""
 }
 
 // answer is what is said of a write that was done.

@@ -65,18 +65,31 @@ func noSuchIndex(name, resource string) *apiError {
 	}}
 }
 
-func noContext(phase string) *apiError {
+func (v Version) noContext(phase string) *apiError {
 	missing := &apiError{typ: "search_context_missing_exception", reason: "No search context found for id [1]"}
-	return &apiError{
+	e := &apiError{
 		status: http.StatusNotFound, typ: "search_phase_execution_exception", reason: "all shards failed",
-		extra: object{{"phase", phase}, {"grouped", true}, {"failed_shards", []any{}}}, causedBy: missing, root: missing,
+		extra: object{{"phase", phase}, {"grouped", true}, {"failed_shards", []any{}}}, root: missing,
 	}
+	if v.OpenSearch || phase != "can_match" {
+		e.causedBy = missing
+	}
+	return e
 }
 
 // allShards is how a search says that each shard refused it.
-func allShards(why *apiError, index string) *apiError {
+func (v Version) allShards(why *apiError, index string) *apiError {
+	var cause *apiError
+	switch {
+	case why.typ == "illegal_argument_exception": // named twice, one in the other
+		twice := *why
+		twice.causedBy = why
+		cause = &twice
+	case v.OpenSearch:
+		cause = why
+	}
 	return &apiError{
-		status: why.status, typ: "search_phase_execution_exception", reason: "all shards failed", root: why, causedBy: why,
+		status: why.status, typ: "search_phase_execution_exception", reason: "all shards failed", root: why, causedBy: cause,
 		extra: object{{"phase", "query"}, {"grouped", true}, {"failed_shards", []any{object{{"shard", 0}, {"index", index}, {"node", nodeID}, {"reason", why.cause()}}}}},
 	}
 }
@@ -96,5 +109,12 @@ func (v Version) notJSON(err error) *apiError {
 	case e.end:
 		typ = "json_e_o_f_exception"
 	}
-	return &apiError{status: http.StatusBadRequest, typ: typ, reason: fmt.Sprintf("%s\n at [line: 1, column: %d]", e.reason, e.at+1)}
+	why := &apiError{status: http.StatusBadRequest, typ: typ, reason: fmt.Sprintf("%s\n at [line: 1, column: %d]", e.reason, e.at+1)}
+	if v.es(8) {
+		why.causedBy = &apiError{typ: "json_parse_exception", reason: why.reason}
+		if e.end {
+			why.causedBy.typ = "json_e_o_f_exception"
+		}
+	}
+	return why
 }

@@ -339,7 +339,7 @@ func (s *Server) writable(name string, create, requireAlias bool) (*index, *apiE
 	case len(found) == 0 && requireAlias:
 		return nil, notAnAlias(name)
 	case len(found) == 0 && !create:
-		return nil, noSuchIndex(name, "index_expression")
+		return nil, noSuchIndex(name, s.version.expression())
 	case len(found) == 0 && s.setting("action.auto_create_index") == "false":
 		e := noSuchIndex(name, "index_or_alias")
 		e.reason += " and [action.auto_create_index] is [false]"
@@ -377,6 +377,9 @@ func (s *Server) nameAllowed(name string) *apiError {
 	switch {
 	case strings.ContainsAny(name, ` "*\<|,>/?`):
 		why = `must not contain the following characters [ , ", *, \, <, |, ,, >, /, ?]`
+		if s.version.es(8) {
+			why = `must not contain the following characters ['"',' ','\','/',',','|','>','?','*','<']`
+		}
 	case strings.ContainsAny(name, "#:"):
 		why = "must not contain '" + name[strings.IndexAny(name, "#:"):][:1] + "'"
 	case strings.ContainsRune("_-+", rune(name[0])):

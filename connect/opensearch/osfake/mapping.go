@@ -39,6 +39,9 @@ var (
 // checkMappings says what the server refuses of mappings.
 func (s *Server) checkMappings(m object) *apiError {
 	if len(m) == 1 && m[0].name == "_doc" {
+		if s.version.es(7) {
+			return illegal("The mapping definition cannot be nested under a type [_doc] unless include_type_name is set to true.")
+		}
 		return illegal("The mapping definition cannot be nested under a type")
 	}
 	var unknown []string
@@ -70,9 +73,6 @@ func (s *Server) checkProperties(props object) *apiError {
 			return s.badMapping(fmt.Sprintf("No type specified for field [%s]", f.name))
 		}
 		if typ != "" && !s.knowsType(typ) {
-			if s.version.es(8) {
-				return s.badMapping(fmt.Sprintf("The mapper type [%s] declared on field [%s] does not exist. It might have been created within a future version or requires a plugin to be installed. Check the documentation.", typ, f.name))
-			}
 			return s.badMapping(fmt.Sprintf("No handler for type [%s] declared on field [%s]", typ, f.name))
 		}
 		var unknown []field
@@ -231,11 +231,18 @@ func (s *Server) fit(ix *index, id string, tree object) *apiError {
 		return err
 	}
 	all, _ := merged.get("properties").(object)
-	if countFields(all) > limit {
-		return f.failed("failed to parse", illegal("Limit of total fields [%d] has been exceeded", limit))
+	if countFields(all) <= limit {
+		ix.mappings = merged
+		return nil
 	}
-	ix.mappings = merged
-	return nil
+	if s.version.OpenSearch {
+		return illegal("Limit of total fields [%d] has been exceeded", limit)
+	}
+	why := illegal("Limit of total fields [%d] has been exceeded while adding new fields [%d]", limit, limit-countFields(props)+1)
+	if s.version.es(8) {
+		return f.failed("failed to parse: "+why.reason, why)
+	}
+	return f.failed("failed to parse", why)
 }
 
 func countFields(props object) int {
@@ -337,7 +344,7 @@ func (f *fitting) value(v any, def object, dynamic, path string) (added object, 
 	if def.get("ignore_malformed") == true || f.ix.setting("index.mapping.ignore_malformed") == "true" {
 		return nil, nil
 	}
-	if why := refuses(typ, v, def); why != nil {
+	if why := f.s.refuses(typ, v, def); why != nil {
 		if why.typ == "" {
 			return nil, illegal("%s", fmt.Sprintf(why.reason, path))
 		}
@@ -380,9 +387,12 @@ const maxTerm = 32766
 
 // refuses says why a field of that type does not take a value; nil if it does. With an empty type it is a reason for
 // the document as a whole, with %s for the field's path.
-func refuses(typ string, v any, def object) *apiError {
+func (s *Server) refuses(typ string, v any, def object) *apiError {
 	_, isObject := v.(object)
 	notNumeric := &apiError{typ: "json_parse_exception", reason: "Current token (START_OBJECT) not numeric, can not use numeric value accessors"}
+	if s.version.es(8) {
+		notNumeric = &apiError{typ: "illegal_argument_exception", reason: "Cannot parse object as number"}
+	}
 	text := ""
 	switch v := v.(type) {
 	case string:
@@ -392,7 +402,10 @@ func refuses(typ string, v any, def object) *apiError {
 	case bool:
 		text = strconv.FormatBool(v)
 	}
-	badNumber := &apiError{typ: "illegal_argument_exception", reason: fmt.Sprintf("For input string: %q", text)}
+	badNumber := &apiError{typ: "number_format_exception", reason: fmt.Sprintf("For input string: %q", text)}
+	if typ == "long" {
+		badNumber.typ = "illegal_argument_exception"
+	}
 	switch typ {
 	case "long", "integer", "short", "byte":
 		if isObject {
@@ -403,7 +416,16 @@ func refuses(typ string, v any, def object) *apiError {
 			return badNumber
 		}
 		bits := map[string]int{"long": 63, "integer": 31, "short": 15, "byte": 7}[typ]
-		if most := float64(uint64(1) << bits); n >= most || n < -most {
+		most := float64(uint64(1) << bits)
+		if _, isNumber := v.(number); isNumber && bits >= 31 && (n >= most || n < -most) {
+			kind := map[string]string{"long": "long", "integer": "int"}[typ]
+			why := &apiError{typ: "input_coercion_exception", reason: fmt.Sprintf("Numeric value (%s) out of range of %s (%d - %d)", text, kind, int64(-1)<<bits, int64(1)<<bits-1)}
+			if s.version.es(8) {
+				return &apiError{typ: "x_content_parse_exception", reason: why.reason, causedBy: why}
+			}
+			return why
+		}
+		if n >= most || n < -most {
 			return &apiError{typ: "illegal_argument_exception", reason: fmt.Sprintf("Value [%s] is out of range for a %s", text, typ)}
 		}
 	case "double", "float", "half_float", "scaled_float":

@@ -56,7 +56,7 @@ func (s *Server) find(body object, c *call) (*finding, *apiError) {
 		}
 	}
 	if len(f.after) > 0 && len(f.after) != len(f.sort) && !(f.pit != "" && !s.version.OpenSearch && len(f.after) == len(f.sort)+1) {
-		return nil, allShards(illegal("search_after has %d value(s) but sort has %d.", len(f.after), len(f.sort)), "")
+		return nil, s.version.allShards(illegal("search_after has %d value(s) but sort has %d.", len(f.after), len(f.sort)), "")
 	}
 	return f, nil
 }
@@ -180,11 +180,6 @@ func (s *Server) sortKeys(v any) ([]sortKey, *apiError) {
 			}
 		default:
 			return nil, illegal("malformed sort format, within the sort array, an object, or an actual string are allowed")
-		}
-	}
-	for _, k := range keys {
-		if k.field == "_id" && s.version.es(8) && s.setting("indices.id_field_data.enabled") != "true" {
-			return nil, allShards(illegal("Fielddata access on the _id field is disallowed, you can re-enable it by updating the dynamic cluster setting: indices.id_field_data.enabled"), "")
 		}
 	}
 	return keys, nil

@@ -190,6 +190,9 @@ func (s *Server) body(c *call) (object, *apiError) {
 	v, err := parse(c.Body)
 	if err != nil {
 		why := s.version.notJSON(err)
+		if s.version.es(8) {
+			return nil, why
+		}
 		return nil, &apiError{status: http.StatusBadRequest, typ: "parse_exception", reason: "Failed to parse content to map", causedBy: why}
 	}
 	o, ok := v.(object)

@@ -58,9 +58,19 @@ func (s *Server) search(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
+	if body.has("pit") && c.param("index") != "" {
+		hint := ""
+		if s.version.es(7) {
+			hint = ". Do not specify any index with point in time."
+		}
+		return 0, nil, invalid("1: [indices] cannot be used with point in time%s;", hint)
+	}
 	f, err := s.find(body, c)
 	if err != nil {
 		return 0, nil, err
+	}
+	if why := s.preference(c); why != nil {
+		return 0, nil, why
 	}
 	scroll := c.query.Get("scroll")
 	if f.pit != "" {
@@ -70,7 +80,7 @@ func (s *Server) search(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
-	all, shards, err := s.seen(found)
+	all, shards, err := s.seen(c, found)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -88,15 +98,17 @@ func (s *Server) search(c *call) (int, any, *apiError) {
 	case f.slices > 0 && scroll == "":
 		return 0, nil, &apiError{status: http.StatusBadRequest, typ: "search_phase_execution_exception", reason: "[slice] can only be used with [scroll] or [point-in-time] requests"}
 	case f.from+f.size > window && scroll == "" && len(found) > 0:
-		return 0, nil, tooLarge(found[0].name, illegal("Result window is too large, from + size must be less than or equal to: [%d] but was [%d]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting.", window, f.from+f.size))
+		return 0, nil, s.version.allShards(illegal("Result window is too large, from + size must be less than or equal to: [%d] but was [%d]. See the scroll api for a more efficient way to request large data sets. This limit can be set by changing the [index.max_result_window] index level setting.", window, f.from+f.size), found[0].name)
 	case f.size > window && len(found) > 0:
-		return 0, nil, tooLarge(found[0].name, illegal("Batch size is too large, size must be less than or equal to: [%d] but was [%d]. Scroll batch sizes cost as much memory as result windows so they are controlled by the [index.max_result_window] index level setting.", window, f.size))
+		return 0, nil, s.version.allShards(illegal("Batch size is too large, size must be less than or equal to: [%d] but was [%d]. Scroll batch sizes cost as much memory as result windows so they are controlled by the [index.max_result_window] index level setting.", window, f.size), found[0].name)
 	}
 	hits, err := s.hits(all, f)
 	if err != nil {
 		return 0, nil, err
 	}
-	shards = f.shards(shards)
+	if s.version.OpenSearch { // Elasticsearch asks all, most of them in vain
+		shards = f.shards(shards)
+	}
 	if scroll == "" {
 		return http.StatusOK, s.page(f, hits, shards, "", ""), nil
 	}
@@ -147,7 +159,7 @@ func (s *Server) scroll(c *call) (int, any, *apiError) {
 	}
 	if cur == nil || time.Now().After(cur.until) {
 		delete(s.contexts, id)
-		return 0, nil, noContext("query")
+		return 0, nil, s.version.noContext("query")
 	}
 	for _, text := range []string{scalar(body.get("scroll")), c.query.Get("scroll")} {
 		if d, ok := duration(text); ok {
@@ -205,7 +217,7 @@ func (s *Server) openPIT(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
-	all, shards, err := s.seen(found)
+	all, shards, err := s.seen(c, found)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -232,7 +244,7 @@ func (s *Server) closePIT(c *call) (int, any, *apiError) {
 			freed = cur.shards
 			delete(s.contexts, id)
 		}
-		return foundOr404(freed), object{{"succeeded", true}, {"num_freed", freed}}, nil
+		return foundOr404(freed), object{{"succeeded", freed > 0}, {"num_freed", freed}}, nil
 	}
 	pits := []any{}
 	for _, id := range listOf(body.get("pit_id")) {
@@ -243,13 +255,10 @@ func (s *Server) closePIT(c *call) (int, any, *apiError) {
 }
 
 func (s *Server) searchPIT(c *call, f *finding) (int, any, *apiError) {
-	if c.param("index") != "" {
-		return 0, nil, invalid("1: [indices] cannot be used with point in time;")
-	}
 	cur := s.contexts[f.pit]
 	if cur == nil || time.Now().After(cur.until) {
 		delete(s.contexts, f.pit)
-		return 0, nil, noContext("can_match")
+		return 0, nil, s.version.noContext("can_match")
 	}
 	for i := range cur.hits {
 		cur.hits[i].keys = nil
@@ -283,7 +292,7 @@ func (s *Server) count(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
-	all, shards, err := s.seen(found)
+	all, shards, err := s.seen(c, found)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -297,14 +306,17 @@ func (s *Server) count(c *call) (int, any, *apiError) {
 }
 
 // seen gives all that a search of these indices sees, in their shards' order.
-func (s *Server) seen(found []*index) (all []hit, shards int, err *apiError) {
+func (s *Server) seen(c *call, found []*index) (all []hit, shards int, err *apiError) {
 	for _, ix := range found {
 		if ix.closed {
 			return nil, 0, ix.closedError()
 		}
 		ix.refreshIfDue()
-		shards += len(ix.shards)
-		for _, sh := range ix.shards {
+		for n, sh := range ix.shards {
+			if !preferred(c, n) {
+				continue
+			}
+			shards++
 			for _, v := range sh.visible() {
 				all = append(all, hit{ix: ix, v: v, doc: int64(len(all))})
 			}
@@ -313,8 +325,21 @@ func (s *Server) seen(found []*index) (all []hit, shards int, err *apiError) {
 	return all, shards, nil
 }
 
+// preferred reports that a search looks at the n-th shard: the preference _shards:0,2 leaves others out.
+func preferred(c *call, n int) bool {
+	list, ok := strings.CutPrefix(c.query.Get("preference"), "_shards:")
+	if !ok {
+		return true
+	}
+	list, _, _ = strings.Cut(list, "|")
+	return slices.Contains(strings.Split(list, ","), strconv.Itoa(n))
+}
+
 // hits picks and sorts.
 func (s *Server) hits(all []hit, f *finding) ([]hit, *apiError) {
+	if s.version.es(8) && s.setting("indices.id_field_data.enabled") != "true" && slices.ContainsFunc(f.sort, func(k sortKey) bool { return k.field == "_id" }) {
+		return nil, s.version.allShards(illegal("Fielddata access on the _id field is disallowed, you can re-enable it by updating the dynamic cluster setting: indices.id_field_data.enabled"), "")
+	}
 	var out []hit
 	for _, h := range all {
 		if !f.inSlice(h.ix, h.v) || !f.query(h.ix, h.v) {
@@ -323,7 +348,7 @@ func (s *Server) hits(all []hit, f *finding) ([]hit, *apiError) {
 		for _, k := range f.sort {
 			key, err := s.key(&h, k)
 			if err != nil {
-				return nil, allShards(err, h.ix.name)
+				return nil, s.version.allShards(err, h.ix.name)
 			}
 			h.keys = append(slices.Clip(h.keys), key)
 		}
@@ -571,11 +596,19 @@ func (s *Server) extend(id string, keep time.Duration) {
 	}
 }
 
-// tooLarge is how the servers put that a page is: the cause has itself as a cause.
-func tooLarge(index string, why *apiError) *apiError {
-	e := allShards(why, index)
-	twice := *why
-	twice.causedBy = why
-	e.causedBy = &twice
-	return e
+// preference says why a server does not know one.
+func (s *Server) preference(c *call) *apiError {
+	p := c.query.Get("preference")
+	if !strings.HasPrefix(p, "_") {
+		return nil
+	}
+	known := []string{"_local", "_only_local", "_shards", "_prefer_nodes", "_only_nodes"}
+	if s.version.OpenSearch {
+		known = append(known, "_primary", "_primary_first", "_replica", "_replica_first")
+	}
+	name, _, _ := strings.Cut(p, ":")
+	if !slices.Contains(known, name) {
+		return illegal("no Preference for [%s]", p)
+	}
+	return nil
 }

@@ -32,7 +32,7 @@ var (
 		"lifecycle.", "mode", "time_series.", "routing_path", "mapping.dimension_fields.limit", "mapping.source.", "look_ahead_time", "look_back_time", "xpack.", "bloom_filter_for_id_field.enabled", "fast_refresh", "mapping.field_name_length.ignore_dynamic_beyond_limit",
 		"mapping.total_fields.ignore_dynamic_beyond_limit", "dense_vector.", "mapper.dynamic", "frozen", "verified_before_close",
 	}
-	privateSettings = []string{"index.creation_date", "index.uuid", "index.version.created", "index.provided_name", "index.history.uuid", "index.version.upgraded", "index.resize.source.uuid", "index.resize.source.name"}
+	privateSettings = []string{"index.version.created"} // others are unknown to who creates an index
 	staticSettings  = []string{"index.codec", "index.sort.", "index.soft_deletes.enabled", "index.store.type", "index.replication.type", "index.analysis.", "index.similarity.", "index.shard.check_on_startup", "index.knn", "index.number_of_routing_shards", "index.routing_partition_size", "index.mode", "index.data_path"}
 )
 
@@ -80,7 +80,11 @@ func (s *Server) checkSettings(flat map[string]any, creating bool) *apiError {
 		codecs = []string{"default", "lz4", "best_compression", "zlib", "zstd", "zstd_no_dict", "qat_lz4", "qat_deflate"}
 	}
 	if codec, ok := flat["index.codec"].(string); ok && creating && !slices.Contains(codecs, codec) {
-		return illegal("unknown value for [index.codec] must be one of [default, lz4, best_compression, zlib] but was: %s", codec)
+		some := "default, lz4, best_compression, zlib"
+		if s.version.es(7) {
+			some = "default, best_compression"
+		}
+		return illegal("unknown value for [index.codec] must be one of [%s] but was: %s", some, codec)
 	}
 	if s.version.es(8) && flat["index.soft_deletes.enabled"] == "false" {
 		return illegal("Creating indices with soft-deletes disabled is no longer supported. Please do not specify a value for setting [index.soft_deletes.enabled].")
@@ -202,7 +206,11 @@ func (s *Server) putSettings(c *call) (int, any, *apiError) {
 			return 0, nil, illegal("final %s setting [%s], not updateable", ix.name, static[0])
 		}
 		if len(static) > 0 {
-			return 0, nil, illegal("Can't update non dynamic settings [[%s]] for open indices [[%s/%s]]", strings.Join(static, ", "), ix.name, ix.uuid)
+			hint := ""
+			if s.version.es(8) {
+				hint = " unless the `reopen` query parameter is set to true. Alternatively, close the indices, apply the settings changes, and reopen the indices"
+			}
+			return 0, nil, illegal("Can't update non dynamic settings [[%s]] for open indices [[%s/%s]]%s", strings.Join(static, ", "), ix.name, ix.uuid, hint)
 		}
 		if _, err := positive(flat, "index.number_of_replicas", 1, 0); err != nil {
 			return 0, nil, err

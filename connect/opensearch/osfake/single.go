@@ -51,14 +51,26 @@ func (s *Server) write(c *call) (int, any, *apiError) {
 	return out.status, answer, nil
 }
 
+// expression is what a missing index is called when one document is wanted of it.
+func (v Version) expression() string {
+	if v.es(8) {
+		return "index_or_alias"
+	}
+	return "index_expression"
+}
+
 // one finds the one index that a document is read from.
 func (s *Server) one(name string) (*index, *apiError) {
 	found := s.lookup(name)
 	switch {
 	case len(found) == 0:
-		return nil, noSuchIndex(name, "index_expression")
+		return nil, noSuchIndex(name, s.version.expression())
 	case len(found) > 1:
-		return nil, illegal("alias [%s] has more than one index associated with it, can't execute a single index op", name)
+		var names []string
+		for _, ix := range found {
+			names = append(names, ix.name)
+		}
+		return nil, illegal("alias [%s] has more than one index associated with it [%s], can't execute a single index op", name, strings.Join(names, ", "))
 	case found[0].closed:
 		return nil, found[0].closedError()
 	}
@@ -115,7 +127,11 @@ func (s *Server) mget(c *call) (int, any, *apiError) {
 		}
 		ix, err := s.one(name)
 		if err != nil {
-			answers = append(answers, object{{"_index", name}, {"_id", id}, {"error", err.body().get("error")}})
+			failed := object{{"_index", name}}
+			if s.version.typed() {
+				failed = append(failed, field{"_type", nil})
+			}
+			answers = append(answers, append(failed, field{"_id", id}, field{"error", err.body().get("error")}))
 			continue
 		}
 		o, _ := s.found(ix, id, routing, c)
