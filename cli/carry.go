@@ -58,6 +58,7 @@ func (f *runFlags) limit() int {
 
 // sourceFlags choose what of a source is read, and how it is changed.
 type sourceFlags struct {
+	access   accessFlags
 	indices  []string
 	snapshot string
 	sample   string
@@ -73,6 +74,7 @@ func addSourceFlags(cmd *cobra.Command) *sourceFlags {
 	flags.StringVar(&f.sample, "sample", "", "only `RATE` of the documents (1%), always the same ones")
 	flags.StringSliceVar(&f.mask, "mask", nil, "replace the values of `FIELD` by a keyed hash; the key is in NARU_MASK_KEY; repeatable")
 	flags.StringVar(&f.maskKey, "mask-key-file", "", "read the key for --mask from `FILE`")
+	f.access.add(cmd)
 	return f
 }
 
@@ -81,6 +83,9 @@ func (f *sourceFlags) source(arg string) (connect.Source, error) {
 	p, err := sourcePlace(arg)
 	if err != nil {
 		return connect.Source{}, err
+	}
+	if p.kind == kindCluster {
+		return connect.Source{OpenSearch: &connect.ClusterSource{Access: f.access.to(p.path), Indices: f.indices}}, nil
 	}
 	if p.kind == kindSnapshot {
 		return connect.Source{Snapshot: &connect.Snapshot{URL: p.path, Snapshot: f.snapshot, Indices: f.indices}}, nil
@@ -127,6 +132,10 @@ func (f *sourceFlags) flow(from, to string) (*connect.Flow, error) {
 	if err != nil {
 		return nil, err
 	}
+	if p.kind == kindCluster {
+		sink := connect.Sink{OpenSearch: &connect.ClusterSink{Access: f.access.to(p.path)}}
+		return &connect.Flow{Source: source, Stages: stages, Sink: sink}, nil
+	}
 	sink, err := connect.SinkAt(p.kind, p.path)
 	if err != nil {
 		return nil, err
@@ -139,28 +148,42 @@ func newCarryCommand(c *common) *cobra.Command {
 		use:   "carry FROM TO",
 		short: "carry documents from one place to another, and compare them",
 		long: `Reads every live document at FROM and writes it to TO, byte for byte. FROM is a
-snapshot repository (its directory, or s3://bucket/prefix) or the directory of an
-archive; TO is ndjson:DIR, parquet:DIR or ndjson:- for standard output. The first
-Ctrl-C finishes what is on its way and stops, the second stops at once; the same
-command goes on where it was, also after a crash, and carries nothing twice. At the
-end what was written is read back and compared. What cannot be carried whole is in
-the report, with the reason.`,
+snapshot repository (its directory, or s3://bucket/prefix), the directory of an
+archive, or a cluster (https://host:9200, several nodes by comma); TO is ndjson:DIR,
+parquet:DIR, ndjson:- for standard output, or a cluster. NARU_USERNAME and
+NARU_PASSWORD say who asks a cluster. The first Ctrl-C finishes what is on its way
+and stops, the second stops at once; the same command goes on where it was, also
+after a crash, and carries nothing twice; into a cluster any number of processes may
+work on the same carry. At the end what was written is read back and compared. What
+cannot be carried whole is in the report, with the reason.`,
 		examples: []example{
 			{"naru carry /backups/es parquet:/archive", "the latest snapshot, all indices"},
 			{"naru carry 's3://backups/es?region=eu-central-1' parquet:/archive", "out of a bucket; credentials as AWS's tools find them"},
 			{"naru carry /backups/es ndjson:/archive -i 'logs-*' -i '!logs-test'", "some indices"},
 			{"naru carry /backups/es parquet:/archive --snapshot nightly-2024.01.31 --plan", "what would be done"},
 			{"naru carry /backups/es ndjson:- --sample 1% | head", "look at some documents"},
+			{"naru carry s3://backups/es https://node-1:9200 --rate 5k/s", "from S3 into OpenSearch, gently"},
 			{"NARU_MASK_KEY=… naru carry /backups/es ndjson:/test --mask user.email", "data for tests, without addresses"},
 		},
 		exits: carryExits,
 	})
 	cmd.Args = exactArgs("FROM", "TO")
 	choose, run := addSourceFlags(cmd), addRunFlags(cmd)
+	var pace connect.ClusterSink
+	cmd.Flags().StringVar(&pace.Rate, "rate", "", "write at most `RATE` documents a second into a cluster (5k/s)")
+	cmd.Flags().StringVar(&pace.Window, "window", "", "write into a cluster only at the `TIME` of day 22:00-06:00, or 22:00-06:00 Asia/Seoul")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		f, err := choose.flow(args[0], args[1])
 		if err != nil {
 			return err
+		}
+		if s := f.Sink.OpenSearch; s != nil {
+			s.Rate, s.Window = pace.Rate, pace.Window
+			if err := s.Validate(); err != nil {
+				return err
+			}
+		} else if pace.Rate != "" || pace.Window != "" {
+			return errors.New("--rate and --window are for clusters, and TO is none")
 		}
 		if run.plan {
 			return c.explain(cmd.Context(), f, run)
@@ -177,19 +200,20 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	}
 	o := f.Options.Engine()
 	o.Workers = cmp.Or(run.workers, o.Workers)
-	opened, err := f.Open(ctx, c.Getenv, c.Stdout)
+	progress := new(flow.Progress)
+	w := c.watch(ctx, progress.Snapshot, run.progress.value)
+	messages := *c
+	messages.Stderr = w
+	o.Log, o.Progress = messages.log(), progress
+	opened, err := f.Open(ctx, connect.Env{Getenv: c.Getenv, Stdout: c.Stdout, Log: o.Log})
 	if err != nil {
+		w.stop()
 		return err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
 	if c.wrap != nil {
 		opened.Source = c.wrap(opened.Source)
 	}
-	progress := new(flow.Progress)
-	w := c.watch(ctx, progress.Snapshot, run.progress.value)
-	messages := *c
-	messages.Stderr = w
-	o.Log, o.Progress = messages.log(), progress
 	ctx, drain, release := messages.heed(ctx)
 	defer release()
 	o.Drain = drain
@@ -202,7 +226,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 		flowErr = err
 	}
 	result := newCarryReport(f.Source.String(), f.Sink.String(), &report, flowErr)
-	result.Notes = notes(opened.Source)
+	result.Notes = append(notes(opened.Source), opened.Notes()...)
 	if run.verify && worthReadingBack(f, result, &report) {
 		reading, stop := until(ctx, drain)
 		v, err := c.verifyWritten(reading, f, &report, run)
@@ -311,7 +335,7 @@ func next(f *connect.Flow, r *carryReport) []string {
 	dir := f.Sink.Dir()
 	switch r.State {
 	case stateInterrupted, stateStopped:
-		if dir != "" {
+		if dir != "" || f.Sink.OpenSearch != nil {
 			return []string{"the same command goes on where this one was"}
 		}
 		return []string{"standard output keeps no position: the same command begins again"}
@@ -324,6 +348,9 @@ func next(f *connect.Flow, r *carryReport) []string {
 			return []string{"what is written there is damaged: carry into another directory, on a disk that keeps what it is given"}
 		}
 		return []string{again(f) + "   # names the documents that differ"}
+	}
+	if f.Sink.OpenSearch != nil && r.State != stateFailed {
+		return append(out, again(f)+"   # compare once more, document by document")
 	}
 	if dir == "" {
 		return out
@@ -342,7 +369,11 @@ func next(f *connect.Flow, r *carryReport) []string {
 
 // again is the command that compares what f has carried.
 func again(f *connect.Flow) string {
-	line := "naru verify " + quote(f.Source.Path()) + " " + quote(f.Sink.Dir())
+	to := f.Sink.Dir()
+	if f.Sink.OpenSearch != nil {
+		to = f.Sink.OpenSearch.Access.String()
+	}
+	line := "naru verify " + quote(f.Source.Path()) + " " + quote(to)
 	if s := f.Source.Snapshot; s != nil && s.Snapshot != "" {
 		line += " --snapshot " + quote(s.Snapshot)
 	}

@@ -110,10 +110,12 @@ func newRootCommand(env Env) *cobra.Command {
 		short: "take years of data out of Elasticsearch and OpenSearch",
 		long: `naru reads the snapshot repositories of Elasticsearch 5 to 8 and OpenSearch 1 to 3
 as files: no cluster, no JVM. Every live document arrives byte for byte in an
-archive on disk, is counted and compared, and what cannot be read is said.`,
+archive on disk, or in a cluster; it is counted and compared, and what cannot be
+carried is said.`,
 		examples: []example{
 			{"naru snapshot show /backups/es", "what is in a repository"},
 			{"naru carry /backups/es parquet:/archive --index 'logs-*'", "carry it into an archive"},
+			{"naru carry s3://backups/es https://node-1:9200", "or from S3 into OpenSearch"},
 			{"naru verify /backups/es /archive", "compare the two, document by document"},
 		},
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
@@ -140,6 +142,9 @@ archive on disk, is counted and compared, and what cannot be read is said.`,
 		newExplainCommand(c),
 		newRunCommand(c),
 		newVerifyCommand(c),
+		newStatusCommand(c),
+		newPauseCommand(c),
+		newResumeCommand(c),
 		newSnapshotCommand(c),
 		newLuceneCommand(c),
 		newVersionCommand(c),

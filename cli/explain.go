@@ -90,7 +90,7 @@ type indexPlan struct {
 
 // explain says what carry would do with f.
 func (c *common) explain(ctx context.Context, f *connect.Flow, run *runFlags) (err error) {
-	source, closeSource, err := f.Source.Open(ctx)
+	source, closeSource, err := f.Source.Open(ctx, c.Getenv)
 	if err != nil {
 		return err
 	}

@@ -21,6 +21,7 @@ const (
 	kindArchive  = "archive" // an archive that is there, in whatever format
 	kindNDJSON   = "ndjson"
 	kindParquet  = "parquet"
+	kindCluster  = "opensearch" // of OpenSearch or Elasticsearch
 )
 
 // A place is what FROM or TO names.
@@ -49,6 +50,9 @@ func split(arg string) (place, error) {
 	if blob.Remote(arg) {
 		return place{"", arg}, nil
 	}
+	if isCluster(arg) {
+		return place{kindCluster, arg}, nil
+	}
 	if before, after, ok := strings.Cut(arg, "://"); ok {
 		if before != "file" {
 			return place{}, fmt.Errorf("%s: naru does not know %s://; mount or copy it, and give its path", arg, before)
@@ -62,11 +66,19 @@ func split(arg string) (place, error) {
 	return place{"", arg}, nil
 }
 
+// isCluster reports that arg is the address of a cluster, or of several of its nodes.
+func isCluster(arg string) bool {
+	return strings.HasPrefix(arg, "https://") || strings.HasPrefix(arg, "http://")
+}
+
 // sourcePlace recognises where records come from.
 func sourcePlace(arg string) (place, error) {
 	p, err := split(arg)
 	if err != nil {
 		return place{}, err
+	}
+	if p.kind == kindCluster {
+		return p, nil
 	}
 	if p.path == "-" {
 		return place{}, fmt.Errorf("%s: standard input is nothing that can be read twice; give a directory", arg)
@@ -112,8 +124,10 @@ func sinkPlace(arg string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	const ways = "ndjson:DIR, parquet:DIR or ndjson:- (standard output)"
+	const ways = "ndjson:DIR, parquet:DIR, ndjson:- (standard output) or a cluster (https://…)"
 	switch {
+	case p.kind == kindCluster:
+		return p, nil
 	case p.kind == kindSnapshot:
 		return place{}, fmt.Errorf("%s: naru reads snapshot repositories and does not write them; write to %s", arg, ways)
 	case blob.Remote(p.path):

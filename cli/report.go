@@ -54,6 +54,7 @@ type indexReport struct {
 	Index         string `json:"index,omitempty"`
 	Documents     int64  `json:"documents"` // what there is to read
 	Delivered     int64  `json:"delivered"`
+	There         int64  `json:"already_there"`  // of those delivered
 	WithoutSource int64  `json:"without_source"` // of those delivered
 	DeadLettered  int64  `json:"dead_lettered"`
 	Dropped       int64  `json:"dropped"` // by a stage: not in the sample
@@ -69,7 +70,7 @@ type indexReport struct {
 
 func newIndexReport(g *flow.GroupReport, r *flow.Report) indexReport {
 	i := indexReport{
-		Index: g.Name, Documents: max(g.Expected, g.Tally.Read), Delivered: g.Tally.Delivered,
+		Index: g.Name, Documents: max(g.Expected, g.Tally.Read), Delivered: g.Tally.Delivered, There: g.Tally.There,
 		WithoutSource: g.Tally.Bodiless, DeadLettered: g.Tally.Dead, Dropped: g.Tally.Dropped, Bytes: g.Tally.Bytes,
 		Verdict: string(g.Grade), Why: g.Why, Parts: g.Parts, PartsDone: g.Done, PartsFailed: g.Failed,
 		Digest: g.Tally.Digest.String(),
@@ -190,10 +191,10 @@ func (c *carryReport) write(w io.Writer, width, limit int) error {
 	c.writeDead(w)
 	if v := c.Verification; v != nil && !v.Verified {
 		fmt.Fprint(w, "\nNOT WHAT WAS READ\n")
-		if err := writeGroups(w, width, limit, v.Different, "FLOW", "ARCHIVE"); err != nil {
+		if err := writeGroups(w, width, limit, v.Different, "FLOW", "TARGET"); err != nil {
 			return err
 		}
-		writeUnread(w, width, v.Failed, limit, "the flow", "the archive")
+		writeUnread(w, width, v.Failed, limit, "the flow", "the target")
 	}
 	writeList(w, "NOTES", c.Notes)
 	writeList(w, "NEXT", c.Next)
@@ -203,7 +204,7 @@ func (c *carryReport) write(w io.Writer, width, limit int) error {
 // wideColumns are the columns where there is room.
 func wideColumns() []column {
 	return []column{
-		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true}, {title: "DELIVERED", right: true},
+		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true}, {title: "DELIVERED", right: true}, {title: "WERE THERE", right: true, optional: true},
 		{title: "NO SOURCE", right: true, optional: true}, {title: "DEAD", right: true, optional: true},
 		{title: "DROPPED", right: true, optional: true}, {title: "SIZE", right: true}, {title: "VERDICT"}, {title: "STATE"},
 	}
@@ -211,7 +212,7 @@ func wideColumns() []column {
 
 func (i *indexReport) wide(name, state string) []string {
 	return []string{
-		printable(name), count(i.Documents), count(i.Delivered), count(i.WithoutSource), count(i.DeadLettered),
+		printable(name), count(i.Documents), count(i.Delivered), count(i.There), count(i.WithoutSource), count(i.DeadLettered),
 		count(i.Dropped), size(i.Bytes), cmp.Or(i.Verdict, "-"), state,
 	}
 }
@@ -233,7 +234,7 @@ func (i *indexReport) narrow(name, state string) []string {
 	for _, n := range []struct {
 		n    int64
 		what string
-	}{{i.WithoutSource, "no source"}, {i.DeadLettered, "dead"}, {i.Dropped, "dropped"}} {
+	}{{i.There, "were there"}, {i.WithoutSource, "no source"}, {i.DeadLettered, "dead"}, {i.Dropped, "dropped"}} {
 		if n.n > 0 {
 			of = append(of, short(n.n)+" "+n.what)
 		}
@@ -273,6 +274,7 @@ func (c *carryReport) rest(rows []int) (sum indexReport, troubled int64) {
 		x := &c.Indices[i]
 		sum.Documents += x.Documents
 		sum.Delivered += x.Delivered
+		sum.There += x.There
 		sum.WithoutSource += x.WithoutSource
 		sum.DeadLettered += x.DeadLettered
 		sum.Dropped += x.Dropped

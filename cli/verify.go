@@ -114,7 +114,7 @@ func (c *common) openSide(ctx context.Context, choose *sourceFlags, arg string) 
 	if err != nil {
 		return nil, nil, err
 	}
-	source, closer, err := config.Open(ctx)
+	source, closer, err := config.Open(ctx, c.Getenv)
 	if err == nil || config.Archive == nil {
 		return source, closer, err
 	}
@@ -267,14 +267,25 @@ type verification struct {
 	Failed    []verify.Failure `json:"failed,omitempty"`
 }
 
+// openWritten opens what a carry wrote.
+func (c *common) openWritten(ctx context.Context, f *connect.Flow, r *flow.Report) (flow.Source, func() error, error) {
+	if s := f.Sink.OpenSearch; s != nil {
+		written := connect.ClusterSource{Access: s.Access}
+		for i := range r.Groups {
+			written.Indices = append(written.Indices, r.Groups[i].Name)
+		}
+		return written.Open(ctx, c.Getenv)
+	}
+	written := connect.Archive{Dir: f.Sink.Dir()}
+	if !r.Complete() {
+		return written.OpenCommitted(ctx)
+	}
+	return written.Open(ctx)
+}
+
 // verifyWritten reads back what a carry wrote and compares it with what the source gave.
 func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, r *flow.Report, run *runFlags) (_ *verification, err error) {
-	written := connect.Archive{Dir: f.Sink.Dir()}
-	open := written.Open
-	if !r.Complete() {
-		open = written.OpenCommitted
-	}
-	source, closer, err := open(ctx)
+	source, closer, err := c.openWritten(ctx, f, r)
 	if err != nil {
 		return nil, err
 	}

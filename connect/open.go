@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"path/filepath"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 func (o *Options) Engine() flow.Options {
 	return flow.Options{
 		Workers: o.Workers, InFlight: o.InFlight, BatchRecords: o.BatchRecords, BatchBytes: o.BatchBytes,
-		MemoryBytes: o.MemoryBytes, SaveInterval: o.SaveInterval,
+		MemoryBytes: o.MemoryBytes, SaveInterval: o.SaveInterval, AwaitTaken: true,
 	}
 }
 
@@ -28,6 +29,8 @@ func (s *Source) Path() string {
 		return s.Snapshot.URL
 	case s.Archive != nil:
 		return s.Archive.Dir
+	case s.OpenSearch != nil:
+		return s.OpenSearch.Access.String()
 	}
 	return ""
 }
@@ -39,6 +42,8 @@ func (s *Source) Patterns() flow.Patterns {
 		return s.Snapshot.Indices
 	case s.Archive != nil:
 		return s.Archive.Indices
+	case s.OpenSearch != nil:
+		return s.OpenSearch.Indices
 	}
 	return nil
 }
@@ -67,6 +72,8 @@ func (s Source) String() string {
 		return "snapshot:" + s.Snapshot.URL
 	case s.Archive != nil:
 		return "archive:" + s.Archive.Dir
+	case s.OpenSearch != nil:
+		return "opensearch:" + s.OpenSearch.Access.String()
 	}
 	return ""
 }
@@ -77,6 +84,8 @@ func (s Sink) String() string {
 		return "ndjson:" + s.NDJSON.Dir
 	case s.Parquet != nil:
 		return "parquet:" + s.Parquet.Dir
+	case s.OpenSearch != nil:
+		return "opensearch:" + s.OpenSearch.Access.String()
 	}
 	return ""
 }
@@ -106,11 +115,27 @@ func SinkAt(kind, dir string) (Sink, error) {
 type Opened struct {
 	flow.Flow
 	closeSource, closeSink func() error
+	notes                  func() []string
+}
+
+// Env is what opening a flow takes from outside.
+type Env struct {
+	Getenv func(string) string
+	Stdout io.Writer
+	Log    *slog.Logger
+}
+
+// Notes are what there is to know of how the sink took the flow.
+func (o *Opened) Notes() []string {
+	if o.notes == nil {
+		return nil
+	}
+	return o.notes()
 }
 
 // Open opens the source, builds the stages and opens the sink; nothing is written yet but the sink's own books.
-func (f *Flow) Open(ctx context.Context, getenv func(string) string, stdout io.Writer) (_ *Opened, err error) {
-	if dir := f.Sink.Dir(); dir != "" && !blob.Remote(f.Source.Path()) && inside(dir, f.Source.Path()) {
+func (f *Flow) Open(ctx context.Context, e Env) (_ *Opened, err error) {
+	if dir := f.Sink.Dir(); dir != "" && f.Source.OpenSearch == nil && !blob.Remote(f.Source.Path()) && inside(dir, f.Source.Path()) {
 		return nil, fmt.Errorf("%s lies inside of %s, which is read; write to another directory", dir, f.Source.Path())
 	}
 	o := &Opened{closeSource: nothing, closeSink: nothing}
@@ -119,19 +144,22 @@ func (f *Flow) Open(ctx context.Context, getenv func(string) string, stdout io.W
 			err = errors.Join(err, o.Close())
 		}
 	}()
-	if o.Source, o.closeSource, err = f.Source.Open(ctx); err != nil {
+	if o.Source, o.closeSource, err = f.Source.Open(ctx, e.Getenv); err != nil {
 		return nil, err
 	}
 	identity := f.Source.identity(o.Source)
-	if o.Stages, err = OpenStages(f.Stages, getenv); err != nil {
+	if o.Stages, err = OpenStages(f.Stages, e.Getenv); err != nil {
 		return nil, err
 	}
 	for _, s := range o.Stages {
 		identity += "; " + named(s)
 	}
-	if f.Sink.Stream() {
-		o.Sink = archive.Stream(stdout)
+	switch {
+	case f.Sink.Stream():
+		o.Sink = archive.Stream(e.Stdout)
 		return o, nil
+	case f.Sink.OpenSearch != nil:
+		return o, f.Sink.OpenSearch.open(ctx, o, identity, &e)
 	}
 	var c archive.Config
 	if f.Sink.NDJSON != nil {
@@ -188,6 +216,9 @@ func (s *Sink) Promise() (grade, means, writes string) {
 		return "at least once", "there are no checkpoints, an interrupted carry begins again", "a line of JSON for each document, to standard output"
 	case s.NDJSON != nil:
 		return "transactional", transactional, "<index>/*.ndjson.zst, a line of JSON for each document; manifest.json when it is complete"
+	case s.OpenSearch != nil:
+		return "idempotent", "documents are created by their ids, and one that is there already is not touched; after a crash the same command goes on, and nothing is lost or doubled",
+			"indices of the same names, created with what the cluster accepts of mappings, settings and aliases"
 	}
 	return "transactional", transactional, "<index>/*.parquet, with typed columns from the mapping; manifest.json when it is complete"
 }

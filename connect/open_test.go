@@ -31,7 +31,7 @@ func shop(t *testing.T, dir string) *Flow {
 
 func run(t *testing.T, f *Flow, env func(string) string, stdout io.Writer) flow.Report {
 	t.Helper()
-	o, err := f.Open(t.Context(), env, stdout)
+	o, err := f.Open(t.Context(), Env{Getenv: env, Stdout: stdout})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestAnArchiveIsContinuedOnlyByTheSameFlow(t *testing.T) {
 	} {
 		f := masked()
 		env := change(f)
-		o, err := f.Open(t.Context(), env, nil)
+		o, err := f.Open(t.Context(), Env{Getenv: env})
 		if !errors.Is(err, archive.ErrOtherFlow) {
 			t.Errorf("%s: %v", name, err)
 			if err == nil {
@@ -92,7 +92,7 @@ func TestAnArchiveIsASourceWhoseIndicesCanBeChosen(t *testing.T) {
 	dir := t.TempDir()
 	run(t, shop(t, dir), noEnv, nil)
 	source := Source{Archive: &Archive{Dir: dir, Indices: flow.Patterns{"shop-logs-*", "!*.02"}}}
-	s, closer, err := source.Open(t.Context())
+	s, closer, err := source.Open(t.Context(), noEnv)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +117,7 @@ func TestAnArchiveIsASourceWhoseIndicesCanBeChosen(t *testing.T) {
 	if diff := cmp.Diff([][]string{want, want}, [][]string{described, given}); diff != "" {
 		t.Error(diff)
 	}
-	if _, _, err := (&Source{Archive: &Archive{Dir: dir, Indices: flow.Patterns{"[a"}}}).Open(t.Context()); err == nil {
+	if _, _, err := (&Source{Archive: &Archive{Dir: dir, Indices: flow.Patterns{"[a"}}}).Open(t.Context(), noEnv); err == nil {
 		t.Error("a malformed pattern is taken")
 	}
 }
@@ -155,7 +155,7 @@ func TestEveryKindIsOpened(t *testing.T) {
 	for _, f := range Fields(reflect.TypeFor[Source]()) {
 		var s Source
 		set(&s, f)
-		if _, _, err := s.Open(t.Context()); err == nil || strings.Contains(err.Error(), "give one of") {
+		if _, _, err := s.Open(t.Context(), noEnv); err == nil || strings.Contains(err.Error(), "give one of") {
 			t.Errorf("source %s: %v", f.Name, err)
 		}
 		if s.String() == "" {
@@ -179,7 +179,7 @@ func TestEveryKindIsOpened(t *testing.T) {
 			t.Errorf("sink %s: %q, %q, %q, %q", f.Name, grade, means, writes, s)
 		}
 		flow := Flow{Source: Source{Archive: &Archive{Dir: empty}}, Sink: s}
-		if _, err := flow.Open(t.Context(), noEnv, nil); err == nil {
+		if _, err := flow.Open(t.Context(), Env{Getenv: noEnv}); err == nil {
 			t.Errorf("sink %s: opened without a directory", f.Name)
 		}
 	}

@@ -10,7 +10,7 @@ import (
 )
 
 // Open opens the source; what it has open is closed by closer. Its String and Identity say which records it gives.
-func (s *Source) Open(ctx context.Context) (source flow.Source, closer func() error, err error) {
+func (s *Source) Open(ctx context.Context, getenv func(string) string) (source flow.Source, closer func() error, err error) {
 	switch {
 	case s.Snapshot != nil:
 		source, err := s.Snapshot.Config().Open(ctx)
@@ -20,6 +20,8 @@ func (s *Source) Open(ctx context.Context) (source flow.Source, closer func() er
 		return source, source.Close, nil
 	case s.Archive != nil:
 		return s.Archive.Open(ctx)
+	case s.OpenSearch != nil:
+		return s.OpenSearch.Open(ctx, getenv)
 	}
 	return nil, nothing, exactlyOne("source", *s)
 }
@@ -58,6 +60,9 @@ func (a *Archive) open(ctx context.Context, open func(context.Context, string) (
 func (s *Source) identity(source flow.Source) string {
 	if i, ok := source.(interface{ Identity() string }); ok {
 		return i.Identity()
+	}
+	if s.OpenSearch != nil && len(s.OpenSearch.Indices) > 0 {
+		return s.String() + ", indices " + strings.Join(s.OpenSearch.Indices, " ")
 	}
 	if s.Archive == nil {
 		return s.String()

@@ -32,8 +32,9 @@ func (f *Flow) Validate() error {
 
 // A Source is one of the kinds of sources.
 type Source struct {
-	Snapshot *Snapshot `json:"snapshot,omitempty" doc:"a snapshot repository of Elasticsearch or OpenSearch, read as files"`
-	Archive  *Archive  `json:"archive,omitempty" doc:"an archive that naru wrote"`
+	Snapshot   *Snapshot      `json:"snapshot,omitempty" doc:"a snapshot repository of Elasticsearch or OpenSearch, read as files"`
+	Archive    *Archive       `json:"archive,omitempty" doc:"an archive that naru wrote"`
+	OpenSearch *ClusterSource `json:"opensearch,omitempty" doc:"a cluster of OpenSearch or Elasticsearch"`
 }
 
 // A Stage is one of the kinds of stages.
@@ -44,8 +45,9 @@ type Stage struct {
 
 // A Sink is one of the kinds of sinks.
 type Sink struct {
-	NDJSON  *NDJSON  `json:"ndjson,omitempty" doc:"lines of JSON: compressed files in a directory, or standard output"`
-	Parquet *Parquet `json:"parquet,omitempty" doc:"Parquet files in a directory, with typed columns from the mapping"`
+	NDJSON     *NDJSON      `json:"ndjson,omitempty" doc:"lines of JSON: compressed files in a directory, or standard output"`
+	Parquet    *Parquet     `json:"parquet,omitempty" doc:"Parquet files in a directory, with typed columns from the mapping"`
+	OpenSearch *ClusterSink `json:"opensearch,omitempty" doc:"a cluster of OpenSearch, or of Elasticsearch 7 or 8"`
 }
 
 // Validate says whether exactly one kind is given.

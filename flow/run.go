@@ -37,7 +37,7 @@ type Options struct {
 	// AwaitTaken: come back to parts that other workers have, until they are done, by them or, if they died, by
 	// this run. Otherwise such parts are left to them, and the report counts them as taken.
 	AwaitTaken bool
-	TakenPause time.Duration // between two tries; 0: 5 s
+	TakenPause time.Duration // between two tries; 0: 2 s
 
 	Retry    Retry           // of reads, writes, dead letters, claims and saves
 	Drain    <-chan struct{} // closed: stop reading, deliver and save what is on its way, return
@@ -65,7 +65,7 @@ func (o Options) withDefaults() Options {
 		o.SaveInterval = 10 * time.Second
 	}
 	if o.TakenPause <= 0 {
-		o.TakenPause = 5 * time.Second
+		o.TakenPause = 2 * time.Second
 	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)

@@ -40,8 +40,21 @@ func (s *Source) Inspect(ctx context.Context) iter.Seq2[IndexInfo, error] {
 	return ahead(ctx, pointers(s.indices), s.inspect)
 }
 
-// Groups implements flow.Describer.
+// Groups implements flow.Describer. What is read for it is read once.
 func (s *Source) Groups(ctx context.Context) ([]flow.Group, error) {
+	s.described.Lock()
+	defer s.described.Unlock()
+	if s.groups == nil {
+		groups, err := s.describe(ctx)
+		if err != nil {
+			return nil, err
+		}
+		s.groups = groups
+	}
+	return slices.Clone(s.groups), nil
+}
+
+func (s *Source) describe(ctx context.Context) ([]flow.Group, error) {
 	groups := make([]flow.Group, 0, len(s.indices))
 	for info, err := range s.Inspect(ctx) {
 		if err != nil {

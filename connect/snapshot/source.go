@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/flow"
@@ -41,6 +42,9 @@ type Source struct {
 	indices []index // by name
 	shards  shardCache
 	codecs  codecVerdicts
+
+	described sync.Mutex
+	groups    []flow.Group // guarded by described; nil: not yet described
 }
 
 var (

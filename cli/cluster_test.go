@@ -1,0 +1,126 @@
+package cli
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/narudata/naru/connect/opensearch/osfake"
+	"github.com/narudata/naru/internal/testbed"
+)
+
+// clusterFlow writes a flow file from repo into the cluster, saving often.
+func clusterFlow(t *testing.T, repo string, urls []string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "flow.yaml")
+	text := fmt.Sprintf("source: {snapshot: {url: %q, snapshot: %s, indices: ['-nosource']}}\nsink: {opensearch: {urls: [%s]}}\noptions: {saveInterval: 60ms, workers: 2}\n",
+		repo, killSnapshot, strings.Join(urls, ", "))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// wantArrived fails unless the cluster has exactly what the fixture's server had, each document written once.
+func wantArrived(t *testing.T, fake *osfake.Server, name string) {
+	t.Helper()
+	want := testbed.Truth(t, name, killSnapshot)
+	delete(want, "nosource")
+	got := map[string][]testbed.Line{}
+	for index, lines := range want {
+		for i := range lines {
+			lines[i].Type = ""
+		}
+		for id, d := range fake.Documents(index) {
+			got[index] = append(got[index], testbed.Line{Index: index, ID: id, Routing: d.Routing, Source: d.Source})
+			if d.Version != 1 {
+				t.Errorf("%s/%s was written %d times", index, id, d.Version)
+			}
+		}
+	}
+	if diff := testbed.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// empty removes all indices, the ledger too.
+func empty(t *testing.T, fake *osfake.Server) {
+	t.Helper()
+	for _, index := range append(slices.Collect(maps.Keys(testbed.Truth(t, "os29", killSnapshot))), ".naru") {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodDelete, fake.URLs[0]+"/"+index, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := resp.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Four processes work on the same carry; two of them are killed at random points, again and again, while the cluster has
+// troubles of its own. NARU_TEST_KILLS says how often to kill, NARU_TEST_SEED when.
+func TestProcessesSideBySideThatAreKilledLoseAndDoubleNothing(t *testing.T) {
+	repo := filepath.Join(testbed.Fixture(t, "os29"), "main")
+	kills := number(t, "NARU_TEST_KILLS", 10)
+	seed := number(t, "NARU_TEST_SEED", rand.Uint64())
+	t.Logf("NARU_TEST_SEED=%d", seed)
+	rng := rand.New(rand.NewPCG(seed, 7))
+	fake := osfake.Start(t, osfake.Options{Nodes: 2, Hook: osfake.Any(osfake.Sometimes(seed, 0.02, osfake.Passing, "bulk"), osfake.Pressed(seed, 0.02))})
+	flow := clusterFlow(t, repo, fake.URLs)
+	started := time.Now()
+	if out, err := naru(t, crawl, "run", flow, "--progress", "none").CombinedOutput(); codeOf(t, err) != exitPartial {
+		t.Fatalf("the first run: %v\n%s", err, out)
+	}
+	takes := time.Since(started) / 3
+	wantArrived(t, fake, "os29")
+	for killed := uint64(0); killed < kills; {
+		empty(t, fake)
+		var all []*exec.Cmd
+		outputs := make([]strings.Builder, 4)
+		for i := range outputs {
+			cmd := naru(t, crawl, "run", flow, "--progress", "none")
+			cmd.Stdout, cmd.Stderr = &outputs[i], &outputs[i]
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, cmd)
+		}
+		for _, victim := range all[:2] {
+			kill := time.AfterFunc(time.Duration(rng.Float64()*float64(takes)), func() { _ = victim.Process.Kill() })
+			_ = victim.Wait()
+			kill.Stop()
+			if victim.ProcessState.ExitCode() == -1 {
+				killed++
+			}
+		}
+		for i, cmd := range all[2:] {
+			// The others take over what the dead ones had, and see the end.
+			if err := cmd.Wait(); err == nil || codeOf(t, err) != exitPartial {
+				t.Fatalf("a process that was spared: %v\n%s", err, outputs[i+2].String())
+			}
+		}
+		wantArrived(t, fake, "os29")
+		if t.Failed() {
+			t.Fatalf("after %d kills", killed)
+		}
+	}
+	// What is done is done: nothing is written again.
+	before := fake.Count("bulk")
+	out, _ := naru(t, nil, "run", flow, "--progress", "none").CombinedOutput()
+	if !strings.Contains(string(out), "Nothing was left to carry") {
+		t.Errorf("the last run:\n%s", out)
+	}
+	t.Logf("%d bulk requests before the last run, %d after", before, fake.Count("bulk"))
+}
