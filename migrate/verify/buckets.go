@@ -35,6 +35,7 @@ type group struct {
 	bits    int
 	buckets [2][]bucket // by the first bits of the hash of the id; nil: none
 
+	examined   bool
 	found      map[Kind]*difference
 	unexamined int64
 }
@@ -81,6 +82,31 @@ func (g *group) state() State {
 		return OnlyInB
 	}
 	return Differ
+}
+
+// state is the group's, in the light of what was examined.
+func (c *comparison) state(g *group) State {
+	s := g.state()
+	if c.o.Extra != IgnoreExtra {
+		return s
+	}
+	if s == OnlyInB {
+		return Within
+	}
+	if s != Differ || !g.examined || g.unexamined > 0 {
+		return s
+	}
+	for k := range g.found {
+		if !c.ignored(k) {
+			return s
+		}
+	}
+	return Within
+}
+
+// ignored reports differences that are none, as it is B that has more.
+func (c *comparison) ignored(k Kind) bool {
+	return c.o.Extra == IgnoreExtra && (k == MissingInA || k == FewerInA)
 }
 
 // tally reads the groups (nil: all) and sums up their records, in total and by bucket.

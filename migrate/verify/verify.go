@@ -22,6 +22,7 @@ import (
 // Options say what is compared and at what cost. The zero value compares everything.
 type Options struct {
 	Indices flow.Patterns // groups that are compared; none: all
+	Extra   Extra         // what records are that only B has
 	Stages  []flow.Stage  // what the records of A go through first, as they did on their way to B
 
 	Workers     int   // parts read at a time; 0: one for each CPU
@@ -32,6 +33,15 @@ type Options struct {
 	Progress func(Progress) // called concurrently, once for each batch
 	Log      *slog.Logger   // nil: nothing is logged
 }
+
+// Extra says what it means that B has records, or whole groups, that A has not.
+type Extra int
+
+// The meanings.
+const (
+	ReportExtra Extra = iota // a difference
+	IgnoreExtra              // nothing: the question is whether all of A is in B, equal
+)
 
 // A Side is one of the two sources.
 type Side int
@@ -61,7 +71,7 @@ type Progress struct {
 // A Report is what a comparison found.
 type Report struct {
 	Groups   []Group   `json:"groups"`   // by name
-	Equal    bool      `json:"equal"`    // every group is; so is nothing, if there is none
+	Equal    bool      `json:"equal"`    // every group is, or within B; so is nothing, if there is none
 	Complete bool      `json:"complete"` // all of both sides was read
 	A        Sum       `json:"a"`
 	B        Sum       `json:"b"`
@@ -104,6 +114,7 @@ const (
 	Differ  State = "differ"
 	OnlyInA State = "only in A"
 	OnlyInB State = "only in B"
+	Within  State = "in B"   // all of A is in B, equal, and B has more; with IgnoreExtra only
 	Unread  State = "unread" // not all of it could be read, so that nothing can be said
 )
 
@@ -161,7 +172,8 @@ func Compare(ctx context.Context, a, b flow.Source, o Options) (Report, error) {
 }
 
 // CompareTallies compares what a flow delivered, by group, with the records of b. It reads b once and lists no
-// ids. The tallies are right only for a flow that is complete.
+// ids. The tallies are right only for a flow that is complete. What B has beside is always reported, as it cannot be
+// told apart from the rest: see CompareCarried.
 func CompareTallies(ctx context.Context, want map[string]flow.Tally, b flow.Source, o Options) (Report, error) {
 	o.MemoryBytes = 1 // no buckets: there is nothing to compare them with
 	c := newComparison(&o)
@@ -224,16 +236,16 @@ func (c *comparison) report() Report {
 	slices.SortFunc(r.Failed, compareFailures)
 	for _, name := range slices.Sorted(maps.Keys(c.groups)) {
 		g := c.groups[name]
-		out := Group{Name: name, State: g.state(), A: g.sum[A], B: g.sum[B], Refused: g.refused, Unexamined: g.unexamined}
+		out := Group{Name: name, State: c.state(g), A: g.sum[A], B: g.sum[B], Refused: g.refused, Unexamined: g.unexamined}
 		for _, k := range kinds {
-			if d := g.found[k]; d != nil {
+			if d := g.found[k]; d != nil && !c.ignored(k) {
 				out.Differences = append(out.Differences, d.difference(k))
 			}
 		}
 		r.Groups = append(r.Groups, out)
 		r.A.add(out.A)
 		r.B.add(out.B)
-		r.Equal = r.Equal && out.State == Equal
+		r.Equal = r.Equal && (out.State == Equal || out.State == Within)
 		r.Complete = r.Complete && out.State != Unread
 	}
 	if len(r.Failed) > 0 {
