@@ -288,8 +288,12 @@ func (s *S3) page(ctx context.Context, prefix string, in *s3.ListObjectsV2Input)
 	err := s.do(ctx, prefix, func(c *s3Client) (err error) {
 		ctx, cancel := context.WithTimeoutCause(ctx, s.config.Idle, errSilent)
 		defer cancel()
-		if out, err = c.ListObjectsV2(ctx, in); err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		out, err = c.ListObjectsV2(ctx, in)
+		switch {
+		case err != nil && errors.Is(context.Cause(ctx), errSilent):
 			err = errSilent
+		case err == nil && out.Name == nil && out.Prefix == nil && out.KeyCount == nil && out.IsTruncated == nil:
+			err = errCut // an empty body is an empty listing to the SDK
 		}
 		last = judge(err)
 		return err

@@ -113,6 +113,37 @@ func TestALongListingIsReadToItsEnd(t *testing.T) {
 	}
 }
 
+func TestAListingThatIsCutShortIsAskedForAgain(t *testing.T) {
+	bucket.Credentials(t, "")
+	s := bucket.Start(t, nil)
+	files := map[string][]byte{}
+	for i := range 30 {
+		files[fmt.Sprintf("snap-%d.dat", i)] = nil
+	}
+	s.Put(t, "p", files)
+	trouble := bucket.NewTrouble(flowtest.Seed(t), 0.7)
+	s.Trouble(trouble)
+	store := openS3(t, s, "p", func(c *blob.S3Config) { c.Attempts = 1000 })
+	for range 150 {
+		n := 0
+		for _, err := range store.List(t.Context(), ".") {
+			if err != nil {
+				t.Fatal(err)
+			}
+			n++
+		}
+		if n != 30 {
+			t.Fatalf("%d names of 30; trouble: %v", n, trouble.Made())
+		}
+	}
+	empty := bucket.Start(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for _, err := range openS3(t, empty, "p", nil).List(t.Context(), ".") {
+		if err == nil || !strings.Contains(err.Error(), "ended early") {
+			t.Errorf("an empty answer: %v", err)
+		}
+	}
+}
+
 func TestABucketIsNamedByThePathOrTheHost(t *testing.T) {
 	bucket.Credentials(t, "")
 	s := bucket.Start(t, nil)

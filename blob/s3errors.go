@@ -104,7 +104,8 @@ func judge(err error) verdict {
 	case status == http.StatusRequestedRangeNotSatisfiable:
 		v.mark, v.again = errRange, false
 	default:
-		v.again = status >= 500 || status == http.StatusRequestTimeout || status == 0
+		// A success that is an error is a body that ended early.
+		v.again = status >= 500 || status == http.StatusRequestTimeout || status < 300
 	}
 	return v
 }
