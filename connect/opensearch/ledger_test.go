@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -81,9 +83,27 @@ func TestTheLedgerPassesTheSuiteOnARealServer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")
 	}
-	ok, missing := testbed.CanStart(t, "os219")
+	keepsALedger(t, "os219")
+}
+
+// TestServersKeepALedger is the long test: with NARU_SERVERS=all, or a list of servers by comma, each keeps one.
+func TestServersKeepALedger(t *testing.T) {
+	names := os.Getenv("NARU_SERVERS")
+	if names == "" {
+		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
+	}
+	for _, name := range []string{"es717", "es8", "os219", "os3"} {
+		if names == "all" || strings.Contains(","+names+",", ","+name+",") {
+			t.Run(name, func(t *testing.T) { keepsALedger(t, name) })
+		}
+	}
+}
+
+func keepsALedger(t *testing.T, name string) {
+	t.Helper()
+	ok, missing := testbed.CanStart(t, name)
 	testbed.Need(t, ok, missing)
-	node := testbed.Start(t, "os219", testbed.Options{})
+	node := testbed.Start(t, name, testbed.Options{})
 	t.Run("Suite", func(t *testing.T) {
 		flowtest.Ledger(t, true, func(t *testing.T, dir string) flow.Ledger { return opened(t, node.URL, dir, LedgerOptions{}) })
 	})
@@ -172,7 +192,7 @@ func TestAWorkerKnowsItsOwnWritesWhoseAnswersWereLost(t *testing.T) {
 		b, now := timed(t, fake.URL(), 0)
 		losing := func(f func() error) error {
 			fake.SetHook(func(r *osfake.Request) osfake.Fault {
-				if r.Method == "PUT" || r.API == "bulk" {
+				if r.Method == http.MethodPut || r.API == "bulk" {
 					return osfake.Fault{Cut: cut}
 				}
 				return osfake.Fault{}

@@ -76,7 +76,7 @@ func (s *Server) deleteIndex(c *call) (int, any, *apiError) {
 	if name := c.param("index"); s.indices[name] == nil && len(s.lookup(name)) > 0 {
 		return 0, nil, illegal("The provided expression [%s] matches an alias, specify the corresponding concrete indices instead.", name)
 	}
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -88,7 +88,7 @@ func (s *Server) deleteIndex(c *call) (int, any, *apiError) {
 
 // each answers with something of each index that the call names.
 func (s *Server) each(c *call, what func(ix *index) object) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -124,7 +124,7 @@ func (s *Server) putMapping(c *call) (int, any, *apiError) {
 	if err := s.checkMappings(body); err != nil {
 		return 0, nil, err
 	}
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -139,7 +139,7 @@ func (s *Server) putMapping(c *call) (int, any, *apiError) {
 }
 
 func (s *Server) refresh(c *call) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -156,7 +156,7 @@ func (s *Server) refresh(c *call) (int, any, *apiError) {
 }
 
 func (s *Server) closeIndex(c *call) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -169,7 +169,7 @@ func (s *Server) closeIndex(c *call) (int, any, *apiError) {
 }
 
 func (s *Server) openIndex(c *call) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -195,7 +195,7 @@ func (ix *index) aliasObject(expression string) object {
 }
 
 func (s *Server) getAlias(c *call) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -269,7 +269,7 @@ func (s *Server) alias(actions []any) (int, any, *apiError) {
 			}
 			expression = strings.Join(names, ",")
 		}
-		found, err := s.named(expression, &call{}, "index_or_alias")
+		found, err := s.named(expression, &call{})
 		if err != nil {
 			return 0, nil, err
 		}
@@ -326,7 +326,7 @@ func (ix *index) colour() string {
 }
 
 func (s *Server) health(c *call) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), &call{query: map[string][]string{"expand_wildcards": {"all"}}}, "index_or_alias")
+	found, err := s.named(c.param("index"), &call{query: map[string][]string{"expand_wildcards": {"all"}}})
 	status, timedOut := "green", false
 	primaries, unassigned := 0, 0
 	if err != nil {
@@ -405,7 +405,7 @@ func (s *Server) nodesStats(c *call) (int, any, *apiError) {
 }
 
 func (s *Server) catIndices(c *call) (int, any, *apiError) {
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -449,7 +449,7 @@ func (s *Server) resolve(c *call) (int, any, *apiError) {
 	lenient := *c
 	lenient.query = maps.Clone(c.query)
 	lenient.query.Set("ignore_unavailable", "true")
-	found, err := s.named(c.param("index"), &lenient, "index_or_alias")
+	found, err := s.named(c.param("index"), &lenient)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -19,24 +19,38 @@ import (
 	"github.com/narudata/naru/internal/testbed"
 )
 
-// TestTheFakeAnswersLikeTheRealServer sends the calls of testdata/calls.txt to both, one after the other, and compares
-// status and answer but for what differs from server to server: ids, times, sizes, and Jackson's words for bad JSON.
-// NARU_OSFAKE_SERVER=es717 compares with another server than OpenSearch 2.19.
 func TestTheFakeAnswersLikeTheRealServer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")
 	}
-	name := os.Getenv("NARU_OSFAKE_SERVER")
-	if name == "" {
-		name = "os219"
+	answersLike(t, "os219")
+}
+
+// TestServersAnswerLikeTheFake is the long test of this package: with NARU_SERVERS=all, or a list of servers by comma,
+// the fake is compared with each of them.
+func TestServersAnswerLikeTheFake(t *testing.T) {
+	names := os.Getenv("NARU_SERVERS")
+	if names == "" {
+		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
 	}
+	for _, name := range []string{"es717", "es8", "os219", "os3"} {
+		if names == "all" || strings.Contains(","+names+",", ","+name+",") {
+			t.Run(name, func(t *testing.T) { answersLike(t, name) })
+		}
+	}
+}
+
+// answersLike sends the calls of testdata/calls.txt to a server and to the fake, one after the other, and compares status
+// and answer but for what differs from server to server: ids, times, sizes, and Jackson's words for bad JSON.
+func answersLike(t *testing.T, name string) {
+	t.Helper()
 	ok, missing := testbed.CanStart(t, name)
 	testbed.Need(t, ok, missing)
 	node := testbed.Start(t, name, testbed.Options{})
 	fake := osfake.Start(t, osfake.Options{Version: osfake.Version{OpenSearch: node.OpenSearch, Number: node.Version, Major: node.Major, Minor: node.Minor}})
 	a, b := &side{url: node.URL, openSearch: node.OpenSearch}, &side{url: fake.URL(), openSearch: node.OpenSearch}
 	for _, c := range calls(t) {
-		if c.only != "" && (c.only == "opensearch") != node.OpenSearch {
+		if c.only == "opensearch" && !node.OpenSearch || c.only == "before3" && node.OpenSearch && node.Major >= 3 {
 			continue
 		}
 		want, err := a.send(t.Context(), c)
@@ -55,10 +69,10 @@ func TestTheFakeAnswersLikeTheRealServer(t *testing.T) {
 
 const callsFile = "testdata/calls.txt"
 
-// A wire is one call in the file: METHOD PATH [CONTENT-TYPE], then the body's lines, then an empty line.
+// A wire is one call in the file: [ONLY] METHOD PATH [CONTENT-TYPE], then the body's lines, then an empty line.
 type wire struct {
 	line         int
-	only         string // "opensearch" or "elasticsearch"; "": both
+	only         string // "opensearch"; "before3": not OpenSearch 3; "": all
 	method, path string
 	contentType  string
 	body         string
@@ -82,7 +96,7 @@ func calls(t *testing.T) []wire {
 		}
 		c := wire{line: at, contentType: "application/json"}
 		fields := strings.Fields(head)
-		if fields[0] == "opensearch" || fields[0] == "elasticsearch" {
+		if fields[0] == "opensearch" || fields[0] == "before3" {
 			c.only, fields = fields[0], fields[1:]
 		}
 		c.method, c.path = fields[0], fields[1]
@@ -183,8 +197,8 @@ var (
 	uuids      = regexp.MustCompile(`/[\w-]{20,24}\]`)
 	places     = regexp.MustCompile(`\[\d+:\d+\] |\n at \[[^\]]*\](; line: \d+, column: \d+\])?| at \d+:\d+|(?s:\n at \[.*$)`)
 	advice     = regexp.MustCompile(`; for more information, see [^\]]*`)
-	verbose    = regexp.MustCompile(`(?s)^failed to parse: .*|^Unrecognized token.*`)
-	methods    = regexp.MustCompile(`allowed: \[.*\]|following characters \[.*\]`)
+	verbose    = regexp.MustCompile(`(?s)^failed to parse: .*|^Unrecognized token.*|did you mean .*|please check that any required plugins .*`)
+	methods    = regexp.MustCompile(`allowed: \[.*\]|following characters \[.*\]|associated with it \[.*?\]`)
 	contextIDs = regexp.MustCompile(`context found for id \[\d+\]`)
 	autoID     = regexp.MustCompile(`^(auto\d+|[\w-]{20})$`)
 )
@@ -240,7 +254,7 @@ func row(v any) string {
 
 // words reports that the reason of such an error is a parser's own words.
 func words(typ string) bool {
-	for _, part := range []string{"json_", "x_content", "e_o_f", "named_object_not_found", "input_coercion"} {
+	for _, part := range []string{"json_", "x_content", "e_o_f", "named_object_not_found", "input_coercion", "stream_read", "unexpected_end"} {
 		if strings.Contains(typ, part) {
 			return true
 		}

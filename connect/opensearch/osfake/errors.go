@@ -110,6 +110,12 @@ func (v Version) notJSON(err error) *apiError {
 		typ = "json_e_o_f_exception"
 	}
 	why := &apiError{status: http.StatusBadRequest, typ: typ, reason: fmt.Sprintf("%s\n at [line: 1, column: %d]", e.reason, e.at+1)}
+	if v.openSearch3() {
+		why.causedBy = &apiError{typ: "stream_read_exception", reason: why.reason}
+		if e.end {
+			why.typ, why.causedBy.typ = "unexpected_end_of_input_exception", "unexpected_end_of_input_exception"
+		}
+	}
 	if v.es(8) {
 		why.causedBy = &apiError{typ: "json_parse_exception", reason: why.reason}
 		if e.end {

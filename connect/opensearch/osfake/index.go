@@ -273,7 +273,7 @@ func (ix *index) copies() (total, successful int) {
 }
 
 // named finds the indices that a comma-separated expression of names, aliases and patterns stands for.
-func (s *Server) named(expression string, c *call, resource string) ([]*index, *apiError) {
+func (s *Server) named(expression string, c *call) ([]*index, *apiError) {
 	if expression == "" {
 		expression = "_all"
 	}
@@ -295,7 +295,7 @@ func (s *Server) named(expression string, c *call, resource string) ([]*index, *
 		}
 		direct := s.lookup(part)
 		if len(direct) == 0 && !missingOK {
-			return nil, noSuchIndex(part, resource)
+			return nil, noSuchIndex(part, "index_or_alias")
 		}
 		for _, ix := range direct {
 			found[ix.name] = ix
@@ -373,7 +373,7 @@ func notAnAlias(name string) *apiError {
 
 // nameAllowed says what is wrong with the name of a new index.
 func (s *Server) nameAllowed(name string) *apiError {
-	why := ""
+	var why string
 	switch {
 	case strings.ContainsAny(name, ` "*\<|,>/?`):
 		why = `must not contain the following characters [ , ", *, \, <, |, ,, >, /, ?]`

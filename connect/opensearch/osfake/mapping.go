@@ -206,12 +206,11 @@ func mergeProperties(old, add object, path string) (object, *apiError) {
 	return out, nil
 }
 
-// A fitting is a document's way into an index's mappings: what it adds to them.
+// A fitting is one document's way into an index's mappings.
 type fitting struct {
-	s       *Server
-	ix      *index
-	id      string
-	dynamic []field // new properties of the root, to be merged
+	s  *Server
+	ix *index
+	id string
 }
 
 // fit says why a document is refused by the mappings, and extends them by what is new in it.
@@ -390,6 +389,11 @@ const maxTerm = 32766
 func (s *Server) refuses(typ string, v any, def object) *apiError {
 	_, isObject := v.(object)
 	notNumeric := &apiError{typ: "json_parse_exception", reason: "Current token (START_OBJECT) not numeric, can not use numeric value accessors"}
+	if s.version.openSearch3() {
+		inner := *notNumeric
+		inner.typ = "input_coercion_exception"
+		notNumeric = &apiError{typ: inner.typ, reason: inner.reason, causedBy: &inner}
+	}
 	if s.version.es(8) {
 		notNumeric = &apiError{typ: "illegal_argument_exception", reason: "Cannot parse object as number"}
 	}
@@ -422,6 +426,9 @@ func (s *Server) refuses(typ string, v any, def object) *apiError {
 			why := &apiError{typ: "input_coercion_exception", reason: fmt.Sprintf("Numeric value (%s) out of range of %s (%d - %d)", text, kind, int64(-1)<<bits, int64(1)<<bits-1)}
 			if s.version.es(8) {
 				return &apiError{typ: "x_content_parse_exception", reason: why.reason, causedBy: why}
+			}
+			if s.version.openSearch3() {
+				return &apiError{typ: why.typ, reason: why.reason, causedBy: why}
 			}
 			return why
 		}

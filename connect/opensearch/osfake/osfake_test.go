@@ -121,11 +121,12 @@ func TestTheSameSeedGivesTheSameFaults(t *testing.T) {
 		}
 		return text.String()
 	}
-	if run(1) != run(1) {
+	first, again, other := run(1), run(1), run(2)
+	if first != again {
 		t.Error("the same seed gives other faults")
 	}
-	if run(1) == run(2) || !strings.Contains(run(1), "429") || !strings.Contains(run(1), "503") || !strings.Contains(run(1), "200") {
-		t.Errorf("faults: %s", run(1))
+	if first == other || !strings.Contains(first, "429") || !strings.Contains(first, "503") || !strings.Contains(first, "200") {
+		t.Errorf("faults: %s", first)
 	}
 }
 
@@ -151,7 +152,7 @@ func TestBodiesMayBeCompressed(t *testing.T) {
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "POST", s.URL()+"/_bulk", &b)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.URL()+"/_bulk", &b)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +163,7 @@ func TestBodiesMayBeCompressed(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	if docs := s.Documents("x"); resp.StatusCode != 200 || string(docs["1"].Source) != `{"a":1}` {
+	if docs := s.Documents("x"); resp.StatusCode != http.StatusOK || string(docs["1"].Source) != `{"a":1}` {
 		t.Errorf("%d, %v", resp.StatusCode, docs)
 	}
 }
@@ -252,7 +253,7 @@ func TestARestartedServerHasItsDocumentsAndAnotherPrimaryTerm(t *testing.T) {
 	if _, _, err := try(t, s, "GET", "/", ""); err == nil {
 		t.Error("a node that is down answers")
 	}
-	if resp, err := http.Get(s.URLs[1] + "/"); err != nil || resp.StatusCode != 200 {
+	if resp, err := http.Get(s.URLs[1] + "/"); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("the other node: %v", err)
 	}
 	s.StartNode(0)
@@ -272,12 +273,12 @@ func TestWhoIsAskedForANameNeedsOne(t *testing.T) {
 	if status, _, err := try(t, s, "GET", "/", ""); err != nil || status != 401 {
 		t.Errorf("%d, %v", status, err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), "GET", s.URL()+"/", nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL()+"/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	req.SetBasicAuth("u", "p")
-	if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode != 200 {
+	if resp, err := http.DefaultClient.Do(req); err != nil || resp.StatusCode != http.StatusOK {
 		t.Errorf("with the right one: %v", err)
 	}
 }

@@ -74,9 +74,9 @@ func (s *Server) search(c *call) (int, any, *apiError) {
 	}
 	scroll := c.query.Get("scroll")
 	if f.pit != "" {
-		return s.searchPIT(c, f)
+		return s.searchPIT(f)
 	}
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -213,7 +213,7 @@ func (s *Server) openPIT(c *call) (int, any, *apiError) {
 	if !ok {
 		return 0, nil, illegal("failed to parse setting [keep_alive] with value [%s] as a time value: unit is missing or unrecognized", text)
 	}
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -254,7 +254,7 @@ func (s *Server) closePIT(c *call) (int, any, *apiError) {
 	return http.StatusOK, object{{"pits", pits}}, nil
 }
 
-func (s *Server) searchPIT(c *call, f *finding) (int, any, *apiError) {
+func (s *Server) searchPIT(f *finding) (int, any, *apiError) {
 	cur := s.contexts[f.pit]
 	if cur == nil || time.Now().After(cur.until) {
 		delete(s.contexts, f.pit)
@@ -288,7 +288,7 @@ func (s *Server) count(c *call) (int, any, *apiError) {
 			return 0, nil, err
 		}
 	}
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}

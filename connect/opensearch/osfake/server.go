@@ -53,6 +53,9 @@ func (v Version) shardDoc() bool {
 	return v.OpenSearch && (v.Major > 3 || v.Major == 3 && v.Minor >= 3) || !v.OpenSearch && (v.Major > 7 || v.Minor >= 12)
 }
 
+// openSearch3 reports that it is OpenSearch 3 or a later one.
+func (v Version) openSearch3() bool { return v.OpenSearch && v.Major >= 3 }
+
 // created is what indices have as index.version.created.
 func (v Version) created() string {
 	id := v.Major*1_000_000 + v.Minor*10_000 + 99
@@ -177,7 +180,9 @@ func (s *Server) StartNode(i int) {
 	}
 	n.addr = l.Addr().String()
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.serve(w, r, i) }))
-	server.Listener.Close()
+	if err := server.Listener.Close(); err != nil {
+		s.tb.Fatalf("osfake: %v", err)
+	}
 	server.Listener = l
 	if !s.o.TLS {
 		server.Start()
@@ -232,7 +237,8 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, node int) {
 		}
 	}
 	c.refuse = fault.Items
-	status, answer := 0, any(nil)
+	var status int
+	var answer any
 	switch {
 	case fault.Cut == CutBefore:
 		hangUp(w)

@@ -40,12 +40,23 @@ func known(name string, list []string) bool {
 	return slices.ContainsFunc(list, func(k string) bool { return k == name || strings.HasSuffix(k, ".") && strings.HasPrefix(name, k) })
 }
 
+// settingsType is the error's that a setting is not known.
+func (v Version) settingsType() string {
+	if v.openSearch3() {
+		return "settings_exception"
+	}
+	return "illegal_argument_exception"
+}
+
 func (s *Server) knowsSetting(name string) bool {
 	own := elasticsearchSettings
 	if s.version.OpenSearch {
 		own = openSearchSettings
 	}
 	short := strings.TrimPrefix(name, "index.")
+	if s.version.openSearch3() && short == "creation_date" {
+		return true
+	}
 	return !slices.Contains(s.o.RefusedSettings, name) && (known(short, knownSettings) || known(short, own))
 }
 
@@ -59,7 +70,7 @@ func (s *Server) checkSettings(flat map[string]any, creating bool) *apiError {
 			private = append(private, name)
 		case !s.knowsSetting(name):
 			unknown = append(unknown, &apiError{
-				status: http.StatusBadRequest, typ: "illegal_argument_exception",
+				status: http.StatusBadRequest, typ: s.version.settingsType(),
 				reason: "unknown setting [" + name + "] please check that any required plugins are installed, or check the breaking changes documentation for removed settings",
 			})
 		}
@@ -188,7 +199,7 @@ func (s *Server) putSettings(c *call) (int, any, *apiError) {
 		body = inner
 	}
 	flat := flatten(body, "")
-	found, err := s.named(c.param("index"), c, "index_or_alias")
+	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -254,7 +265,9 @@ func (s *Server) putClusterSettings(c *call) (int, any, *apiError) {
 		for name, v := range flatten(o, "") {
 			name = strings.TrimPrefix(name, "index.")
 			if !known(name, clusterPrefixes) {
-				return 0, nil, illegal("%s setting [%s], not recognized", f.name, name)
+				e := illegal("%s setting [%s], not recognized", f.name, name)
+				e.typ = s.version.settingsType()
+				return 0, nil, e
 			}
 			changed[f.name][name] = v
 		}
