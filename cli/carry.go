@@ -33,6 +33,7 @@ type runFlags struct {
 	all      bool
 	workers  int
 	progress choice
+	listen   string
 	output   *choice
 }
 
@@ -44,6 +45,7 @@ func addRunFlags(cmd *cobra.Command) *runFlags {
 	flags.BoolVar(&f.all, "all", false, "show every index, however many there are")
 	flags.IntVar(&f.workers, "workers", 0, "read `N` parts at a time; 0: one per processor")
 	flags.Var(&f.progress, "progress", "show progress on standard error as `HOW` auto, bar, line, json or none")
+	flags.StringVar(&f.listen, "listen", "", "serve metrics for Prometheus (/metrics) and profiles (/debug/pprof/) at `ADDRESS` 127.0.0.1:9400")
 	complete(cmd, "progress", f.progress.of...)
 	return f
 }
@@ -199,7 +201,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 		return fmt.Errorf("--workers %d: want at least 0", run.workers)
 	}
 	o := f.Options.Engine()
-	o.Workers = cmp.Or(run.workers, o.Workers)
+	o.Workers = cmp.Or(run.workers, o.Workers, f.Workers())
 	progress := new(flow.Progress)
 	w := c.watch(ctx, progress.Snapshot, run.progress.value)
 	messages := *c
@@ -213,6 +215,15 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	defer func() { err = errors.Join(err, opened.Close()) }()
 	if c.wrap != nil {
 		opened.Source = c.wrap(opened.Source)
+	}
+	if run.listen != "" {
+		at, stop, err := listen(ctx, run.listen, newMetrics(progress.Snapshot, opened.State))
+		if err != nil {
+			w.stop()
+			return err
+		}
+		defer func() { err = errors.Join(err, stop()) }()
+		o.Log.Info("metrics and profiles are served", "address", at)
 	}
 	ctx, drain, release := messages.heed(ctx)
 	defer release()

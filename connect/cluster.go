@@ -115,6 +115,7 @@ func (c *ClusterSink) open(ctx context.Context, o *Opened, identity string, e *E
 	o.Sink, o.Ledger = sink, ledger
 	o.closeSink = func() error { return sink.Close(context.WithoutCancel(ctx)) }
 	o.notes = func() []string { return clusterNotes(sink) }
+	o.State = sink.State
 	return nil
 }
 

@@ -7,10 +7,12 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"runtime"
 	"strings"
 
 	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/connect/archive"
+	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/flow"
 )
 
@@ -20,6 +22,15 @@ func (o *Options) Engine() flow.Options {
 		Workers: o.Workers, InFlight: o.InFlight, BatchRecords: o.BatchRecords, BatchBytes: o.BatchBytes,
 		MemoryBytes: o.MemoryBytes, SaveInterval: o.SaveInterval, AwaitTaken: true,
 	}
+}
+
+// Workers is how many parts should be read at a time if nobody says: 0, one for each processor; or more, since reading a
+// remote source is waiting.
+func (f *Flow) Workers() int {
+	if blob.Remote(f.Source.Path()) {
+		return max(4, runtime.GOMAXPROCS(0))
+	}
+	return 0
 }
 
 // Path is where the source is.
@@ -116,6 +127,9 @@ type Opened struct {
 	flow.Flow
 	closeSource, closeSink func() error
 	notes                  func() []string
+
+	// State is what the sink does to the cluster now; nil if it is none.
+	State func() opensearch.State
 }
 
 // Env is what opening a flow takes from outside.

@@ -48,6 +48,7 @@ var doors = map[string][]string{
 	"github.com/spf13/pflag":              {"cli"},
 	"github.com/vbauerster/mpb/v8":        {"cli"},
 	"golang.org/x/term":                   {"cli"},
+	"github.com/prometheus/client_golang": {"cli"},
 	"github.com/parquet-go/parquet-go":    {"connect/archive"},
 	"sigs.k8s.io/yaml":                    {"cli"},
 	"go.yaml.in/yaml/v3":                  {"connect", "connect/snapshot", "format/yaml"},
@@ -63,7 +64,6 @@ var doors = map[string][]string{
 	"pgregory.net/rapid":                  {},
 	"github.com/rogpeppe/go-internal":     {},
 	"github.com/stretchr/testify":         {},
-	"github.com/prometheus/client_golang": {"cli", "web", "operator", "flow"},
 }
 
 // tools are folders beside the layers: programs that tests and benchmarks run.
