@@ -72,3 +72,6 @@ func classify(err error) error {
 	}
 	return err
 }
+
+// ErrorType names the kind of error as the cluster does.
+func (e *StatusError) ErrorType() string { return e.Type }
