@@ -47,7 +47,8 @@ type Ledger struct {
 	syncing bool
 	heeded  time.Time // when the carry's document was last read
 	paused  bool
-	pausing chan struct{} // closed while paused
+	pausing chan struct{}           // closed while paused
+	reasons map[string]*flow.Reason // of dead letters, in what was reported
 }
 
 var (

@@ -388,6 +388,88 @@ func TestTheStatusOfACarryIsSeenFromElsewhere(t *testing.T) {
 	}
 }
 
+func TestWhatFailedIsSeenFromElsewhere(t *testing.T) {
+	fake := osfake.Start(t, osfake.Options{})
+	a, b := opened(t, fake.URL(), "carry", LedgerOptions{}), opened(t, fake.URL(), "carry", LedgerOptions{})
+	report := func(l *Ledger, count int64, failed ...string) {
+		t.Helper()
+		r := flow.Report{Reasons: []flow.Reason{{Message: "mapping", Count: count}, {Message: "only " + l.Worker(), Count: 1}}}
+		for _, part := range failed {
+			r.Failed = append(r.Failed, flow.PartFailure{Part: part, Group: "g", Error: "corrupt"})
+		}
+		if err := l.Report(t.Context(), &r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	report(a, 5, "p", "q")
+	report(a, 7, "p", "q")
+	report(b, 100, "q", "r")
+	if _, err := a.Claim(t.Context(), flow.Part{ID: "q", Group: "g"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Save(t.Context(), flow.Checkpoint{Part: "q", Group: "g", Done: true}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := StatusOf(t.Context(), connected(t, fake.URL()), "", "carry", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Failed) != 2 || s.Failed[0].Part != "p" || s.Failed[1].Part != "r" || s.Failed[0].Error != "corrupt" {
+		t.Errorf("failed: %+v", s.Failed)
+	}
+	if len(s.Reasons) != 3 || s.Reasons[0].Count != 112 || s.Reasons[0].Message != "mapping" || s.Reasons[1].Count != 2 || s.Reasons[2].Count != 1 {
+		t.Errorf("reasons: %+v", s.Reasons)
+	}
+	if s.Parts != 1 || len(a.Checkpoints()) != 1 {
+		t.Errorf("a report counts as a part: %+v", s)
+	}
+}
+
+func TestAPausedFlowGivesItsPartsBackAndGoesOnWhenResumed(t *testing.T) {
+	fake := osfake.Start(t, osfake.Options{})
+	c := connected(t, fake.URL())
+	l := opened(t, fake.URL(), "carry", LedgerOptions{Lease: 10 * time.Minute})
+	began := time.Now()
+	l.now = func() time.Time { return began.Add(100 * time.Since(began)) } // so that it looks for the pause often
+	feed, shelf := flowtest.NewFeed(6, 2, 200), new(flowtest.Shelf)
+	slow := flowtest.NewTrouble(1, 0)
+	slow.Slow = 6 * time.Millisecond
+	run := func() flow.Report {
+		t.Helper()
+		report, err := flow.Run(t.Context(), flow.Flow{Source: slow.Source(feed), Sink: shelf, Ledger: l}, flow.Options{
+			Workers: 3, BatchRecords: 10, SaveInterval: 5 * time.Millisecond, Drain: l.Paused(),
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return report
+	}
+	time.AfterFunc(20*time.Millisecond, func() {
+		if err := SetPaused(context.Background(), c, "", "carry", true); err != nil {
+			t.Error(err)
+		}
+	})
+	if report := run(); !report.Drained || report.Complete() {
+		t.Fatalf("a paused flow came to its end: %+v", report)
+	}
+	s, err := StatusOf(t.Context(), c, "", "carry", nil)
+	if err != nil || !s.Paused || s.Taken != 0 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if err := SetPaused(t.Context(), c, "", "carry", false); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.AwaitResume(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if report := run(); !report.Complete() || report.Total.Tally.Read != int64(len(feed.All())) {
+		t.Errorf("after it was resumed: %+v", report)
+	}
+	if diff := flowtest.Diff(feed.All(), shelf.Records()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestADeadProcessBesideIsSeenAtOnce(t *testing.T) {
 	self := thisProcess()
 	if self.place == "" {

@@ -112,6 +112,10 @@ type Status struct {
 	Records int64           `json:"records"` // expected in all groups; -1: not known
 	Groups  []GroupStatus   `json:"groups"`
 	Workers []WorkerStatus  `json:"workers"`
+	// What workers reported at the end of their runs: parts that failed and are not done since, and why records became
+	// dead letters, the most frequent first. Of a worker that was killed there is nothing.
+	Failed  []flow.PartFailure `json:"failed,omitempty"`
+	Reasons []flow.Reason      `json:"dead_letters,omitempty"`
 
 	states map[string]ledgerState // of the documents, by key
 }
@@ -148,7 +152,7 @@ func StatusOf(ctx context.Context, c *Client, index, carry string, before *Statu
 	case err != nil:
 		return nil, err
 	}
-	s := summary{before: before, groups: map[string]*GroupStatus{}, workers: map[string]*WorkerStatus{}}
+	s := summary{before: before, groups: map[string]*GroupStatus{}, workers: map[string]*WorkerStatus{}, done: map[string]bool{}}
 	s.Status = Status{
 		Carry: carry, Index: index, At: time.Now(), Started: time.UnixMilli(doc.Source.Started), Paused: doc.Source.Paused, Options: doc.Source.Options,
 		states: map[string]ledgerState{},
@@ -159,6 +163,11 @@ func StatusOf(ctx context.Context, c *Client, index, carry string, before *Statu
 	if err := patiently(ctx, func() error { s.reset(); return eachPart(ctx, c, index, id, s.add) }); err != nil {
 		return nil, err
 	}
+	reports, err := reportsOf(ctx, c, index, id)
+	if err != nil {
+		return nil, err
+	}
+	s.report(reports)
 	return s.finish(), nil
 }
 
@@ -203,12 +212,14 @@ type summary struct {
 	before  *Status
 	groups  map[string]*GroupStatus
 	workers map[string]*WorkerStatus
+	done    map[string]bool // parts
 }
 
 // reset forgets the parts, to read them again.
 func (s *summary) reset() {
 	s.Parts, s.Done, s.Taken, s.Total = 0, 0, 0, flow.Tally{}
 	clear(s.states)
+	clear(s.done)
 	clear(s.workers)
 	for _, g := range s.groups {
 		*g = GroupStatus{Name: g.Name, Records: g.Records}
@@ -231,6 +242,7 @@ func (s *summary) add(d *got[ledgerPart]) {
 	case p.Done:
 		s.Done++
 		g.Done++
+		s.done[p.Part] = true
 		return
 	case p.Worker == "":
 		return

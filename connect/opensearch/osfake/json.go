@@ -114,6 +114,13 @@ func appendJSON(b []byte, v any) []byte {
 }
 
 func appendString(b []byte, s string) []byte {
+	plain := true
+	for i := range len(s) {
+		plain = plain && s[i] >= ' ' && s[i] != '"' && s[i] != '\\' && s[i] < 0x7f
+	}
+	if plain {
+		return append(append(append(b, '"'), s...), '"')
+	}
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)
 	e.SetEscapeHTML(false)
