@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"os"
@@ -40,6 +41,76 @@ func readsWhatIsWritten(t *testing.T, name string, recipe testbed.Recipe) {
 			kept := keep(t, taken, fmt.Sprintf("%s-%d", name, recipe.Seed))
 			t.Errorf("%s %s (%s, NARU_SEED=%d, kept in %s):\n%s", name, taken.Snapshot, node.Version, recipe.Seed, kept, wrong)
 		}
+	}
+	saysWhatIsNotInASnapshot(t, node)
+}
+
+// saysWhatIsNotInASnapshot has the node take a snapshot of an index of which one shard has nowhere to be: it is
+// PARTIAL. What is there is read, and the shard that is not is named.
+func saysWhatIsNotInASnapshot(t *testing.T, node *testbed.Node) {
+	t.Helper()
+	node.Call(t, "PUT", "/half?wait_for_active_shards=0&timeout=2s", map[string]any{"settings": map[string]any{
+		"number_of_shards": 2, "number_of_replicas": 0, "routing.allocation.total_shards_per_node": 1}})
+	typ := "_doc"
+	if !node.OpenSearch && node.Major < 6 {
+		typ = "doc"
+	}
+	arrived := 0
+	for i := range 12 {
+		path := fmt.Sprintf("/half/%s/%d?timeout=300ms&routing=%d", typ, i, i)
+		status, _, err := node.Send(t.Context(), "PUT", path, "application/json", map[string]any{"n": i})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status < 300 {
+			arrived++
+		}
+	}
+	if arrived == 0 || arrived == 12 {
+		t.Fatalf("%d of 12 documents arrived: the index is not half there", arrived)
+	}
+	repo := filepath.Join(node.Repo, "half")
+	node.Call(t, "PUT", "/_snapshot/half", map[string]any{"type": "fs", "settings": map[string]any{"location": repo}})
+	node.Call(t, "PUT", "/_snapshot/half/half?wait_for_completion=true", map[string]any{"indices": "half", "partial": true})
+	src, err := snapshot.Config{URL: repo}.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	if state := src.Snapshots()[0].Snapshot.State; state != "PARTIAL" {
+		t.Errorf("the snapshot is %s", state)
+	}
+	groups, err := src.Groups(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if g := groups[0]; g.Grade != flow.Partial || !strings.Contains(g.Why, "not in the snapshot") {
+		t.Errorf("graded %s: %s", g.Grade, g.Why)
+	}
+	read, failed := 0, 0
+	for part, err := range src.Parts(t.Context()) {
+		if err != nil {
+			failed++
+			if !flow.IsPermanent(err) || !strings.Contains(err.Error(), "not in the snapshot") {
+				t.Errorf("part %s: %v", part.ID, err)
+			}
+			continue
+		}
+		r, err := src.Open(t.Context(), part, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var b flow.Batch
+		if err := r.Read(t.Context(), &b); err != io.EOF { //nolint:errorlint // a reader returns it itself
+			t.Errorf("part %s: %v", part.ID, err)
+		}
+		read += len(b.Records)
+		if err := r.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	if failed != 1 || read != arrived {
+		t.Errorf("%d parts failed, %d of %d documents were read", failed, read, arrived)
 	}
 }
 
