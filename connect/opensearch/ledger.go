@@ -349,6 +349,35 @@ func (l *Ledger) Close() error {
 	return errors.Join(errs...)
 }
 
+// AwaitFree returns when it makes sense to run the flow again after others had some of its parts: one of them has become
+// free, or all are done. While the carry is paused it waits.
+func (l *Ledger) AwaitFree(ctx context.Context) error {
+	for {
+		if err := patiently(ctx, func() error { return l.sync(ctx) }); err != nil {
+			return fmt.Errorf("ledger %s at %s: %w", l.o.Index, l.client, err)
+		}
+		left, free := 0, 0
+		for _, h := range l.holdings() {
+			h.mu.Lock()
+			if h.known && !h.doc.Done && !h.claimed {
+				left++
+				if l.free(h) {
+					free++
+				}
+			}
+			h.mu.Unlock()
+		}
+		if !l.heed(ctx) && (free > 0 || left == 0) {
+			return nil
+		}
+		select {
+		case <-time.After(min(pauseInterval, l.o.Lease/4)):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // Checkpoints gives the last one of each part that this process knows, by group and part.
 func (l *Ledger) Checkpoints() []flow.Checkpoint {
 	var out []flow.Checkpoint

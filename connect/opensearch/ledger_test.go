@@ -388,6 +388,60 @@ func TestTheStatusOfACarryIsSeenFromElsewhere(t *testing.T) {
 	}
 }
 
+func TestAWorkerWaitsForWhatOthersHave(t *testing.T) {
+	fake := osfake.Start(t, osfake.Options{})
+	o := LedgerOptions{Lease: 200 * time.Millisecond}
+	a, b := opened(t, fake.URL(), "carry", o), opened(t, fake.URL(), "carry", o)
+	waits := func(what string, end func()) {
+		t.Helper()
+		returned := make(chan error, 1)
+		go func() { returned <- b.AwaitFree(t.Context()) }()
+		select {
+		case err := <-returned:
+			t.Errorf("%s: did not wait: %v", what, err)
+			return
+		case <-time.After(80 * time.Millisecond):
+		}
+		end()
+		select {
+		case err := <-returned:
+			if err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		case <-time.After(10 * time.Second):
+			t.Errorf("%s: still waiting", what)
+		}
+	}
+	p := flow.Part{ID: "p", Group: "g"}
+	claim := func() {
+		t.Helper()
+		if _, err := a.Claim(t.Context(), p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claim()
+	waits("released", func() {
+		if err := a.Release(t.Context(), "p"); err != nil {
+			t.Error(err)
+		}
+	})
+	claim()
+	waits("dead", func() {})
+	if err := a.Save(t.Context(), flow.Checkpoint{Part: "p", Group: "g"}); err != nil { // it was not dead after all
+		t.Fatal(err)
+	}
+	waits("done", func() {
+		if err := a.Save(t.Context(), flow.Checkpoint{Part: "p", Group: "g", Done: true}); err != nil {
+			t.Error(err)
+		}
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := b.AwaitFree(ctx); err == nil {
+		t.Error("an ended context is not heeded")
+	}
+}
+
 func TestWhatFailedIsSeenFromElsewhere(t *testing.T) {
 	fake := osfake.Start(t, osfake.Options{})
 	a, b := opened(t, fake.URL(), "carry", LedgerOptions{}), opened(t, fake.URL(), "carry", LedgerOptions{})
@@ -639,9 +693,9 @@ func manyWorkers(t *testing.T, url string, feed *flowtest.Feed, while time.Durat
 				t.Logf("a worker stops: %v", err)
 				return false
 			}
-			select { // others have what is left
-			case <-time.After(lease / 4):
-			case <-life1.Done():
+			if err := l.AwaitFree(life1); err != nil && life1.Err() == nil { // others have what is left
+				t.Logf("a worker stops: %v", err)
+				return false
 			}
 		}
 		return false
