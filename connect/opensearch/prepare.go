@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -32,6 +33,7 @@ type Prepared struct {
 	Created bool     `json:"created"`
 	LeftOut []string `json:"leftOut,omitempty"` // what the target did not accept, each with its reason
 	promise *promise // what it gets when all is done; nil: it is not naru's
+	types   int      // mapping types of its documents in the source
 }
 
 // promise is what an index gets when it is loaded: its _meta.naru.
@@ -67,13 +69,19 @@ func (s *Sink) Prepare(ctx context.Context, groups []flow.Group) error {
 }
 
 func (s *Sink) prepareIndex(ctx context.Context, g *flow.Group) (*Prepared, error) {
-	p := &Prepared{Index: g.Name}
+	var meta sourceMeta
+	if len(g.Meta) > 0 {
+		if err := json.Unmarshal(g.Meta, &meta); err != nil {
+			return nil, fmt.Errorf("metadata: %w", err)
+		}
+	}
+	p := &Prepared{Index: g.Name, types: len(typesOf(meta.Mappings))}
 	promised, exists, err := s.promised(ctx, g.Name)
 	if err != nil {
 		return nil, err
 	}
 	if !exists {
-		if err := s.createIndex(ctx, g, p); err != nil {
+		if err := s.createIndex(ctx, g.Name, &meta, p); err != nil {
 			if typ := typeOf(err); typ != "resource_already_exists_exception" {
 				return nil, err
 			}
@@ -133,14 +141,11 @@ type sourceMeta struct {
 }
 
 // createIndex creates an index, leaving out what the target does not accept, one thing after the other.
-func (s *Sink) createIndex(ctx context.Context, g *flow.Group, p *Prepared) error {
-	var meta sourceMeta
-	if len(g.Meta) > 0 {
-		if err := json.Unmarshal(g.Meta, &meta); err != nil {
-			return fmt.Errorf("metadata: %w", err)
-		}
-	}
+func (s *Sink) createIndex(ctx context.Context, name string, meta *sourceMeta, p *Prepared) error {
 	leave := func(format string, args ...any) { p.LeftOut = append(p.LeftOut, fmt.Sprintf(format, args...)) }
+	if strings.HasPrefix(name, ".ds-") {
+		leave("the data stream; what was behind it is an index of its own")
+	}
 	settings := loadSettings(meta.Settings, leave)
 	promise := &promise{Replicas: "1"}
 	if v, ok := meta.Settings["index.number_of_replicas"]; ok {
@@ -159,14 +164,14 @@ func (s *Sink) createIndex(ctx context.Context, g *flow.Group, p *Prepared) erro
 	own["naru"] = promise
 	mappings["_meta"] = own
 	aliases := map[string]any{}
-	for name, a := range meta.Aliases {
-		aliases[name] = loadAlias(a)
+	for alias, a := range meta.Aliases {
+		aliases[alias] = loadAlias(a)
 	}
 
 	body := map[string]any{"settings": settings, "mappings": mappings, "aliases": aliases}
 	const mostLeftOut = 200
 	for range mostLeftOut {
-		err := s.client.JSON(ctx, http.MethodPut, "/"+url.PathEscape(g.Name), body, nil)
+		err := s.client.JSON(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil)
 		if err == nil {
 			p.Created, p.promise = true, promise
 			return nil
@@ -214,8 +219,8 @@ func loadSettings(from map[string]any, leave func(string, ...any)) map[string]an
 func internal(key string) bool {
 	for _, known := range []string{
 		"index.creation_date", "index.uuid", "index.version.", "index.provided_name", "index.number_of_replicas", "index.refresh_interval",
-		"index.routing.allocation.", "index.resize.", "index.shrink.", "index.history.", "index.blocks.", "index.verified_before_close",
-		"index.soft_deletes.", "index.translog.", "index.merge.", "index.hidden", "index.replication.type",
+		"index.routing.allocation.", "index.resize.", "index.shrink.", "index.history.", "index.verified_before_close",
+		"index.soft_deletes.", "index.replication.type", "index.mapping.single_type",
 	} {
 		if strings.HasPrefix(key, known) {
 			return true
@@ -224,23 +229,42 @@ func internal(key string) bool {
 	return false
 }
 
-// oneMapping gives the mapping without types: that of the only type, or of all types put together.
+// typesOf names the mapping types.
+func typesOf(types map[string]any) []string {
+	var names []string
+	for _, typ := range slices.Sorted(maps.Keys(types)) {
+		if _, ok := types[typ].(map[string]any); ok && typ != "_default_" {
+			names = append(names, typ)
+		}
+	}
+	return names
+}
+
+// oneMapping gives the mapping without types: that of the only type, or of all types put together. Of several types
+// only those parameters stay on which all agree: a routing that one of them requires would keep the others out.
 func oneMapping(types map[string]any, leave func(string, ...any)) map[string]any {
 	all := map[string]any{}
-	for _, typ := range slices.Sorted(maps.Keys(types)) {
-		m, ok := types[typ].(map[string]any)
-		if !ok || typ == "_default_" {
-			continue
-		}
-		for key, v := range m {
+	names := typesOf(types)
+	if len(names) > 1 {
+		leave("mapping types: %s are one", strings.Join(names, ", "))
+	}
+	for _, typ := range names {
+		for key, v := range types[typ].(map[string]any) {
 			switch key {
 			case "properties":
-				merge(all, v, leave)
+				merge(all, typ, v, leave)
 			case "_source":
 				// Excluding again what is not there would only hide it; a source that was not kept is none.
 			case "_parent", "_all", "_timestamp", "_ttl", "_field_names", "_size", "include_in_all":
 				leave("mapping parameter %s of type %s", key, typ)
 			default:
+				agreed := !slices.ContainsFunc(names, func(other string) bool {
+					return !reflect.DeepEqual(types[other].(map[string]any)[key], v)
+				})
+				if !agreed {
+					leave("mapping parameter %s of type %s: other types of the index have another", key, typ)
+					continue
+				}
 				all[key] = v
 			}
 		}
@@ -248,7 +272,7 @@ func oneMapping(types map[string]any, leave func(string, ...any)) map[string]any
 	return all
 }
 
-func merge(all map[string]any, properties any, leave func(string, ...any)) {
+func merge(all map[string]any, typ string, properties any, leave func(string, ...any)) {
 	from, ok := properties.(map[string]any)
 	if !ok {
 		return
@@ -258,8 +282,10 @@ func merge(all map[string]any, properties any, leave func(string, ...any)) {
 		to = map[string]any{}
 	}
 	for field, v := range from {
-		if _, twice := to[field]; twice {
-			leave("field %s of another type of the same index", field)
+		if first, twice := to[field]; twice {
+			if !reflect.DeepEqual(first, v) {
+				leave("mapping of field %s of type %s: another type of the index has another", field, typ)
+			}
 			continue
 		}
 		to[field] = v

@@ -176,9 +176,12 @@ func (w *writing) send(ctx context.Context, now []int) (again []int, err error) 
 	}
 	how := went
 	var last error
+	var taken []int
 	for k := range items {
 		switch verdict := items[k].verdict(); {
 		case verdict == nil:
+		case errors.Is(verdict, flow.ErrThere) && s.severalTypes(w.recs[now[k]].Index):
+			taken = append(taken, now[k])
 		case errors.Is(verdict, flow.ErrThere), flow.IsPermanent(verdict):
 			w.fail(now[k], verdict)
 		default:
@@ -187,6 +190,12 @@ func (w *writing) send(ctx context.Context, now []int) (again []int, err error) 
 		}
 	}
 	s.pace.release(how, len(body), took)
+	if undecided, why := w.settle(ctx, taken); why != nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		again, last = append(again, undecided...), why
+	}
 	if last == nil {
 		return nil, nil
 	}
