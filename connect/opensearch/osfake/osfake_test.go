@@ -3,10 +3,13 @@ package osfake_test
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -328,5 +331,28 @@ func TestTheStatsAreTheTestsChoice(t *testing.T) {
 	}
 	if strings.Contains(text, "indices") {
 		t.Errorf("what was not asked for is in %s", text)
+	}
+}
+
+func TestWithTLSItIsKnownByItsCertificate(t *testing.T) {
+	s := osfake.Start(t, osfake.Options{TLS: true, Nodes: 2})
+	text, err := os.ReadFile(s.CAFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	if !roots.AppendCertsFromPEM(text) {
+		t.Fatalf("no certificate in %s", text)
+	}
+	for _, url := range s.URLs {
+		if resp, err := http.Get(url + "/"); err == nil {
+			t.Errorf("a client that does not know it: %d", resp.StatusCode)
+		}
+		client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}}}
+		resp, err := client.Get(url + "/")
+		if err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("a client that knows it: %v", err)
+		}
+		resp.Body.Close()
 	}
 }
