@@ -360,6 +360,9 @@ func next(f *connect.Flow, r *carryReport) []string {
 		}
 		return []string{again(f) + "   # names the documents that differ"}
 	}
+	if f.Source.DeadLetters != nil {
+		return append(out, "naru dlq ls "+quote(f.Source.Path())+"   # what is still open")
+	}
 	if f.Sink.OpenSearch != nil && r.State != stateFailed {
 		return append(out, again(f)+"   # compare once more, document by document")
 	}

@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/narudata/naru/connect/archive"
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/ledger"
 )
 
 // Access says which cluster, and who asks.
@@ -47,6 +50,7 @@ type ClusterSink struct {
 	Compress     *bool         `json:"compress,omitempty" doc:"compress requests; the default is yes, unless the cluster is on this machine"`
 	Patience     time.Duration `json:"patience,omitempty" doc:"how long the cluster may take nothing before the flow stops; the default is 30m"`
 	Ledger       string        `json:"ledger,omitempty" doc:"index of the cluster that keeps the checkpoints; the default is .naru"`
+	DeadLetters  string        `json:"deadLetters,omitempty" doc:"directory for records that the cluster refuses; the default is naru-dead, or where they come from when dead letters are carried again"`
 }
 
 // Validate says what is wrong.
@@ -101,22 +105,38 @@ func (c *ClusterSink) open(ctx context.Context, o *Opened, identity string, e *E
 		return err
 	}
 	options.Log = e.Log
+	letters, again := o.Source.(*archive.DeadLetters)
+	dir := cmp.Or(c.DeadLetters, DefaultDeadLetters)
+	if again {
+		dir = cmp.Or(c.DeadLetters, letters.Store(), DefaultDeadLetters)
+	}
+	store, err := archive.OpenDeadStore(dir)
+	if err != nil {
+		return err
+	}
+	sink := opensearch.NewSink(client, options)
+	o.Sink, o.DeadLetters = sink, store
+	o.closeSink = func() error { return errors.Join(sink.Close(context.WithoutCancel(ctx)), store.Close()) }
+	o.notes = func() []string {
+		notes := clusterNotes(sink)
+		if store.File() != "" {
+			notes = append(notes, "what the cluster refused is in "+dir+": naru dlq ls "+dir)
+		}
+		return notes
+	}
+	o.State = sink.State
+	if again { // the letters themselves know which of them are done
+		o.Ledger = new(ledger.Memory)
+		return nil
+	}
 	var groups []flow.Group
 	if d, ok := o.Source.(flow.Describer); ok {
 		if groups, err = d.Groups(ctx); err != nil {
 			return fmt.Errorf("describe the source: %w", err)
 		}
 	}
-	ledger, err := opensearch.OpenLedger(ctx, client, identity, opensearch.LedgerOptions{Index: c.Ledger, Groups: groups, Log: e.Log})
-	if err != nil {
-		return err
-	}
-	sink := opensearch.NewSink(client, options)
-	o.Sink, o.Ledger = sink, ledger
-	o.closeSink = func() error { return sink.Close(context.WithoutCancel(ctx)) }
-	o.notes = func() []string { return clusterNotes(sink) }
-	o.State = sink.State
-	return nil
+	o.Ledger, err = opensearch.OpenLedger(ctx, client, identity, opensearch.LedgerOptions{Index: c.Ledger, Groups: groups, Log: e.Log})
+	return err
 }
 
 // clusterNotes says what the cluster did not accept.

@@ -42,6 +42,8 @@ func (s *Source) Path() string {
 		return s.Archive.Dir
 	case s.OpenSearch != nil:
 		return s.OpenSearch.Access.String()
+	case s.DeadLetters != nil:
+		return s.DeadLetters.Dir
 	}
 	return ""
 }
@@ -55,6 +57,8 @@ func (s *Source) Patterns() flow.Patterns {
 		return s.Archive.Indices
 	case s.OpenSearch != nil:
 		return s.OpenSearch.Indices
+	case s.DeadLetters != nil:
+		return s.DeadLetters.Indices
 	}
 	return nil
 }
@@ -85,6 +89,8 @@ func (s Source) String() string {
 		return "archive:" + s.Archive.Dir
 	case s.OpenSearch != nil:
 		return "opensearch:" + s.OpenSearch.Access.String()
+	case s.DeadLetters != nil:
+		return "dead letters:" + s.DeadLetters.Dir
 	}
 	return ""
 }

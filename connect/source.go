@@ -22,6 +22,8 @@ func (s *Source) Open(ctx context.Context, getenv func(string) string) (source f
 		return s.Archive.Open(ctx)
 	case s.OpenSearch != nil:
 		return s.OpenSearch.Open(ctx, getenv)
+	case s.DeadLetters != nil:
+		return s.DeadLetters.Open(ctx)
 	}
 	return nil, nothing, exactlyOne("source", *s)
 }

@@ -32,9 +32,10 @@ func (f *Flow) Validate() error {
 
 // A Source is one of the kinds of sources.
 type Source struct {
-	Snapshot   *Snapshot      `json:"snapshot,omitempty" doc:"a snapshot repository of Elasticsearch or OpenSearch, read as files"`
-	Archive    *Archive       `json:"archive,omitempty" doc:"an archive that naru wrote"`
-	OpenSearch *ClusterSource `json:"opensearch,omitempty" doc:"a cluster of OpenSearch or Elasticsearch"`
+	Snapshot    *Snapshot      `json:"snapshot,omitempty" doc:"a snapshot repository of Elasticsearch or OpenSearch, read as files"`
+	Archive     *Archive       `json:"archive,omitempty" doc:"an archive that naru wrote"`
+	OpenSearch  *ClusterSource `json:"opensearch,omitempty" doc:"a cluster of OpenSearch or Elasticsearch"`
+	DeadLetters *DeadLetters   `json:"deadLetters,omitempty" doc:"records that a flow could not deliver, to be carried again"`
 }
 
 // A Stage is one of the kinds of stages.

@@ -66,6 +66,10 @@ var (
 	number = regexp.MustCompile(`[0-9]+`)
 )
 
+// ReasonOf gives what the messages of a reason have in common: message without what differs from record to record, as
+// the id.
+func ReasonOf(message, id string) string { return normalise(message, id) }
+
 // normalise takes out of a message what differs from record to record.
 func normalise(message, id string) string {
 	message = truncate(message, 2*longestReason)

@@ -99,13 +99,21 @@ func OpenDead(dir string, o DeadOptions) (*DeadLetters, error) {
 
 func (d *DeadLetters) String() string { return d.root }
 
-// Identity says what is read, whatever is done.
+// Identity says what is chosen, whatever is done.
 func (d *DeadLetters) Identity() string {
 	root, err := filepath.Abs(d.root)
 	if err != nil {
 		root = d.root
 	}
-	return "dead letters " + root
+	return fmt.Sprintf("dead letters %s, indices %s, reason %q, letter %q", root, strings.Join(d.o.Indices, " "), d.o.Reason, d.o.Address)
+}
+
+// Store is the directory into which a DeadStore may write more letters, to be found here too; "": it is an archive.
+func (d *DeadLetters) Store() string {
+	if d.closed {
+		return ""
+	}
+	return d.root
 }
 
 func (d *DeadLetters) readDone() error {

@@ -27,7 +27,9 @@ func TestServersAreReadByteForByte(t *testing.T) {
 		if names != "all" && !strings.Contains(","+names+",", ","+name+",") {
 			continue
 		}
-		t.Run(name, func(t *testing.T) { readsWhatIsThere(t, name, testbed.Recipe{Indices: 12, Rounds: 4, Documents: 250, Large: 8}) })
+		t.Run(name, func(t *testing.T) {
+			readsWhatIsThere(t, name, testbed.Recipe{Indices: 12, Rounds: 4, Documents: 250, Large: 8})
+		})
 	}
 }
 
