@@ -240,7 +240,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	result.Notes = append(notes(opened.Source), opened.Notes()...)
 	if run.verify && worthReadingBack(f, result, &report) {
 		reading, stop := until(ctx, drain)
-		v, err := c.verifyWritten(reading, f, &report, run)
+		v, err := c.verifyWritten(reading, f, opened, &report, run)
 		interrupted := reading.Err() != nil
 		stop()
 		switch {

@@ -25,13 +25,15 @@ func newVerifyCommand(c *common) *cobra.Command {
 		short: "compare two places, document by document",
 		long: `Reads every document of A and of B and compares counts and digests of index, id,
 routing and source for each index, whatever the order; where these differ, it names the
-documents that do. A and B are snapshot repositories or archives. What A's documents go
-through on their way (--sample, --mask) is done to them first. --snapshot is for each of
-the two that is a repository.`,
+documents that do. A and B are snapshot repositories, archives, or clusters
+(https://host:9200). What A's documents go through on their way (--sample, --mask) is
+done to them first. --snapshot is for each of the two that is a repository.`,
 		examples: []example{
 			{"naru verify /backups/es /archive", "is the archive what the latest snapshot is?"},
 			{"naru verify /backups/es /test -i 'logs-*' --sample 1%", "the same for a sample"},
 			{"naru verify /archive-2023 /archive-copy -o json", "two archives"},
+			{"naru verify /archive https://node-1:9200 --extra ignore", "is all of the archive in the cluster, whatever else is there?"},
+			{"naru verify /archive https://node-1:9200 --counts", "a first look, in seconds"},
 		},
 		exits: []exit{
 			{exitOK, "they hold the same documents"},
@@ -46,16 +48,29 @@ the two that is a repository.`,
 	run := &runFlags{progress: progressChoice(), output: outputFlag(cmd)}
 	flags := cmd.Flags()
 	flags.BoolVar(&run.all, "all", false, "show every index, however many there are")
+	how := compareFlags{extra: choice{value: "report", of: []string{"report", "ignore"}}}
+	flags.Var(&how.extra, "extra", "`report` what only B has as a difference, or ignore it: is all of A in B?")
+	flags.BoolVar(&how.counts, "counts", false, "compare the numbers of documents only, without reading any")
+	complete(cmd, "extra", how.extra.of...)
 	flags.IntVar(&run.workers, "workers", 0, "read `N` parts at a time; 0: one per processor")
 	flags.Var(&run.progress, "progress", "show progress on standard error as `HOW` auto, bar, line, json or none")
 	complete(cmd, "progress", run.progress.of...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return c.verify(cmd.Context(), choose, run, args[0], args[1])
+		return c.verify(cmd.Context(), choose, &how, run, args[0], args[1])
 	}
 	return cmd
 }
 
-func (c *common) verify(ctx context.Context, choose *sourceFlags, run *runFlags, nameA, nameB string) (err error) {
+// compareFlags say what is compared, and what a difference is.
+type compareFlags struct {
+	extra  choice
+	counts bool
+}
+
+func (c *common) verify(ctx context.Context, choose *sourceFlags, how *compareFlags, run *runFlags, nameA, nameB string) (err error) {
+	if how.counts && choose.sample != "" {
+		return errors.New("--counts does not know how many documents a --sample has: leave one of them out")
+	}
 	stages, err := choose.stages()
 	if err != nil {
 		return err
@@ -81,14 +96,20 @@ func (c *common) verify(ctx context.Context, choose *sourceFlags, run *runFlags,
 	w := c.watch(ctx, p.snapshot, run.progress.value)
 	messages := *c
 	messages.Stderr = w
-	report, err := verify.Compare(ctx, a, b, verify.Options{
-		Indices: choose.indices, Stages: built, Workers: run.workers, Progress: p.add, Log: messages.log(),
-	})
+	o := verify.Options{Indices: choose.indices, Stages: built, Workers: run.workers, Progress: p.add, Log: messages.log()}
+	if how.extra.value == "ignore" {
+		o.Extra = verify.IgnoreExtra
+	}
+	compare := verify.Compare
+	if how.counts {
+		compare = verify.Counts
+	}
+	report, err := compare(ctx, a, b, o)
 	w.stop()
 	if err != nil {
 		return err
 	}
-	out := comparison{A: nameA, B: nameB, Report: report}
+	out := comparison{A: nameA, B: nameB, counts: how.counts, Report: report}
 	if err := c.print(run.output, out, func(w io.Writer, width int) error { return out.write(w, width, run.limit()) }); err != nil {
 		return err
 	}
@@ -131,13 +152,23 @@ type comparison struct {
 	A string `json:"place_a"`
 	B string `json:"place_b"`
 	verify.Report
+
+	counts bool // nothing was read
+}
+
+// agrees reports that there is nothing wrong with a group.
+func agrees(g *verify.Group) bool { return g.State == verify.Equal || g.State == verify.Within }
+
+// within reports that B has more than A.
+func (r *comparison) within() bool {
+	return slices.ContainsFunc(r.Groups, func(g verify.Group) bool { return g.State == verify.Within })
 }
 
 func (r *comparison) code() int {
 	switch {
 	case r.Equal:
 		return exitOK
-	case slices.ContainsFunc(r.Groups, func(g verify.Group) bool { return g.State != verify.Equal && g.State != verify.Unread }):
+	case slices.ContainsFunc(r.Groups, func(g verify.Group) bool { return !agrees(&g) && g.State != verify.Unread }):
 		return exitMismatch
 	}
 	return exitPartial
@@ -153,6 +184,13 @@ func (r *comparison) write(w io.Writer, width, limit int) error {
 		return err
 	}
 	switch {
+	case r.counts && r.Equal:
+		fmt.Fprintf(w, "\nThe numbers of documents agree in %s. No document was read.\n", plural(int64(len(r.Groups)), "index"))
+	case r.counts && r.code() == exitPartial:
+		fmt.Fprint(w, "\nThe numbers that are known agree, but not all are.\n")
+	case r.Equal && r.within():
+		fmt.Fprintf(w, "\nAll %s documents of A in %s are in B, with their ids, routing and sources, byte for byte. B has more.\n",
+			count(r.Report.A.Records), plural(int64(len(r.Groups)), "index"))
 	case r.Equal:
 		fmt.Fprintf(w, "\nEqual: %s documents in %s, with their ids, routing and sources, byte for byte.\n",
 			count(r.Report.A.Records), plural(int64(len(r.Groups)), "index"))
@@ -186,7 +224,7 @@ func writeGroups(w io.Writer, width, limit int, groups []verify.Group, a, b stri
 			add(g, g.Name, string(g.State))
 		} else {
 			into = append(into, &rest)
-			if g.State != verify.Equal {
+			if !agrees(g) {
 				different++
 			}
 		}
@@ -270,11 +308,11 @@ type verification struct {
 // openWritten opens what a carry wrote.
 func (c *common) openWritten(ctx context.Context, f *connect.Flow, r *flow.Report) (flow.Source, func() error, error) {
 	if s := f.Sink.OpenSearch; s != nil {
-		written := connect.ClusterSource{Access: s.Access}
+		names := make([]string, len(r.Groups))
 		for i := range r.Groups {
-			written.Indices = append(written.Indices, r.Groups[i].Name)
+			names[i] = r.Groups[i].Name
 		}
-		return written.Open(ctx, c.Getenv)
+		return s.Written(ctx, c.Getenv, names)
 	}
 	written := connect.Archive{Dir: f.Sink.Dir()}
 	if !r.Complete() {
@@ -283,8 +321,9 @@ func (c *common) openWritten(ctx context.Context, f *connect.Flow, r *flow.Repor
 	return written.Open(ctx)
 }
 
-// verifyWritten reads back what a carry wrote and compares it with what the source gave.
-func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, r *flow.Report, run *runFlags) (_ *verification, err error) {
+// verifyWritten reads back what a carry wrote and compares it with what the source gave. A cluster may have had
+// documents before: where it has more, what the carry was given is read again to tell these apart.
+func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, opened *connect.Opened, r *flow.Report, run *runFlags) (_ *verification, err error) {
 	source, closer, err := c.openWritten(ctx, f, r)
 	if err != nil {
 		return nil, err
@@ -302,16 +341,27 @@ func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, r *flow.Rep
 	w := c.watch(ctx, p.snapshot, run.progress.value)
 	defer w.stop()
 	started := time.Now()
-	report, err := verify.CompareTallies(ctx, want, source, verify.Options{Workers: run.workers, Progress: p.add})
+	o := verify.Options{Workers: run.workers, Progress: p.add}
+	var report verify.Report
+	if f.Sink.OpenSearch != nil && r.Total.Tally.Dead == 0 { // dead letters would be missing
+		o.Extra, o.Stages = verify.IgnoreExtra, opened.Stages
+		report, err = verify.CompareCarried(ctx, want, opened.Source, source, o)
+	} else {
+		report, err = verify.CompareTallies(ctx, want, source, o)
+	}
 	if err != nil {
 		return nil, err
 	}
+	documents := report.B.Records
+	if report.Equal { // B may have more
+		documents = report.A.Records
+	}
 	v := &verification{
-		Verified: report.Equal, Documents: report.B.Records, Indices: len(report.Groups),
+		Verified: report.Equal, Documents: documents, Indices: len(report.Groups),
 		Seconds: time.Since(started).Seconds(), Failed: report.Failed,
 	}
 	for _, g := range report.Groups {
-		if g.State != verify.Equal {
+		if !agrees(&g) {
 			v.Different = append(v.Different, g)
 		}
 	}

@@ -94,6 +94,23 @@ func (c *ClusterSource) Open(ctx context.Context, getenv func(string) string) (f
 	return source, func() error { return source.Close() }, nil
 }
 
+// Written opens indices that a flow has written, by their names. One that is not there has no documents.
+func (a *Access) Written(ctx context.Context, getenv func(string) string, names []string) (flow.Source, func() error, error) {
+	client, err := a.Connect(ctx, getenv)
+	if err != nil {
+		return nil, nothing, err
+	}
+	o := opensearch.SourceOptions{Indices: flow.Patterns{"-*"}, Absent: true}
+	for _, name := range names {
+		o.Indices = append(o.Indices, strings.ReplaceAll(name, "[", `\[`))
+	}
+	source, err := opensearch.NewSource(ctx, client, o)
+	if err != nil {
+		return nil, nothing, err
+	}
+	return source, source.Close, nil
+}
+
 // open opens the sink and the ledger for the flow of that identity.
 func (c *ClusterSink) open(ctx context.Context, o *Opened, identity string, e *Env) error {
 	client, err := c.Connect(ctx, e.Getenv)

@@ -27,6 +27,8 @@ type SourceOptions struct {
 	// Aliases has Indices match the names of aliases also: these stand for all of their indices, whatever the
 	// alias filters.
 	Aliases bool
+	// Absent has an index that is not there be no error, as if it had no documents.
+	Absent bool
 	// Versions has records carry the version of their documents.
 	Versions bool
 	// AsIs leaves it to the cluster when what was written becomes visible; else the indices are refreshed first.
@@ -65,7 +67,7 @@ var (
 const keptContexts = 64
 
 // NewSource looks up what the cluster has. An index that is named and not there is an error, and so is it if nothing
-// matches.
+// matches, unless Absent says otherwise.
 func NewSource(ctx context.Context, client *Client, o SourceOptions) (*Source, error) {
 	if err := o.Indices.Validate(); err != nil {
 		return nil, err
@@ -89,10 +91,10 @@ func NewSource(ctx context.Context, client *Client, o SourceOptions) (*Source, e
 			s.indices = append(s.indices, x)
 		}
 	}
-	if names := missing(o.Indices, s.indices); len(names) > 0 {
+	if names := missing(o.Indices, s.indices); len(names) > 0 && !o.Absent {
 		return nil, fmt.Errorf("%s: there is no index %s", client, strings.Join(names, ", "))
 	}
-	if len(s.indices) == 0 && len(o.Indices) > 0 {
+	if len(s.indices) == 0 && len(o.Indices) > 0 && !o.Absent {
 		return nil, fmt.Errorf("%s: no index matches %s", client, strings.Join(o.Indices, " "))
 	}
 	s.refresh(ctx)
