@@ -26,7 +26,7 @@ test-race: ## everything that runs concurrently under the race detector (needs a
 
 test-servers: ## the long test: real Elasticsearch and OpenSearch write repositories from a random corpus, naru reads them
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
-		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine' ./internal/testbed ./cli
+		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine' ./internal/testbed ./connect/opensearch ./cli
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch

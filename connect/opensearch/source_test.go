@@ -348,7 +348,7 @@ func TestAnAnswerThatBreaksOffIsReadAgainWithoutLossOrDoubling(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}
 			w.WriteHeader(resp.StatusCode)
-			if strings.Contains(r.URL.Path, "_search") && r.Method == "POST" && len(b) > 2000 && n.Add(1)%5 == 0 {
+			if strings.Contains(r.URL.Path, "_search") && r.Method == http.MethodPost && len(b) > 2000 && n.Add(1)%5 == 0 {
 				w.Write(b[:len(b)*2/3]) //nolint:errcheck // it is to break
 				panic(http.ErrAbortHandler)
 			}
