@@ -65,6 +65,7 @@ func readsWhatIsThere(t *testing.T, name string, recipe testbed.Recipe) {
 			node.Call(t, "GET", "/_cluster/health/"+name+"?wait_for_status=green&timeout=60s", nil)
 		}
 	}
+	saysWhatIsRed(t, node, c)
 	rng := rand.New(rand.NewPCG(recipe.Seed, 1))
 	for _, page := range []int{0, 100 << 10} {
 		s := open(t, c, opensearch.SourceOptions{PageBytes: page})
@@ -92,5 +93,21 @@ func readsWhatIsThere(t *testing.T, name string, recipe testbed.Recipe) {
 		if diff := testbed.Diff(last.Truth, got); diff != "" {
 			t.Errorf("%s (%s, NARU_SEED=%d), pages of %d bytes:\n%s", name, node.Version, recipe.Seed, page, diff)
 		}
+	}
+}
+
+// saysWhatIsRed makes an index whose shards no node may have.
+func saysWhatIsRed(t *testing.T, node *testbed.Node, c *opensearch.Client) {
+	t.Helper()
+	node.Call(t, "PUT", "/red?wait_for_active_shards=0", map[string]any{"settings": map[string]any{
+		"number_of_shards": 2, "number_of_replicas": 0, "index.routing.allocation.require._name": "nobody"}})
+	defer node.Call(t, "DELETE", "/red", nil)
+	s := open(t, c, opensearch.SourceOptions{Indices: flow.Patterns{"red"}})
+	if groups, err := s.Groups(t.Context()); err != nil || len(groups) != 1 || groups[0].Records != -1 {
+		t.Errorf("%+v %v", groups, err)
+	}
+	got, failed := drain(t, s)
+	if len(got) > 0 || len(failed) != 2 || !strings.Contains(fmt.Sprint(failed["red/1"]), "the index is red") {
+		t.Errorf("%d records, %v", len(got), failed)
 	}
 }

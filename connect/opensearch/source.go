@@ -97,9 +97,14 @@ func NewSource(ctx context.Context, client *Client, o SourceOptions) (*Source, e
 	if len(s.indices) == 0 && len(o.Indices) > 0 && !o.Absent {
 		return nil, fmt.Errorf("%s: no index matches %s", client, strings.Join(o.Indices, " "))
 	}
-	s.refresh(ctx)
 	if err := client.measure(ctx, s.indices); err != nil {
 		return nil, err
+	}
+	if !o.AsIs {
+		s.refresh(ctx)
+		if err := client.measure(ctx, s.indices); err != nil {
+			return nil, err
+		}
 	}
 	info := client.Info()
 	s.scroll = !(info.OpenSearch() && (info.Major > 2 || info.Major == 2 && info.Minor >= 4) ||
@@ -137,10 +142,10 @@ func (s *Source) Close() error {
 // refresh makes what was written visible. Who may only read is not allowed to; the cluster does it by itself then,
 // sooner or later.
 func (s *Source) refresh(ctx context.Context) {
-	if s.o.AsIs {
-		return
-	}
 	_ = s.each(ctx, func(ctx context.Context, x *catalogued) error {
+		if x.red || x.why() != "" { // a refresh waits a minute for shards that are not there
+			return nil
+		}
 		if err := s.client.JSON(ctx, http.MethodPost, "/"+url.PathEscape(x.name)+"/_refresh", nil, nil); err != nil {
 			s.o.Log.Debug("refresh failed", "index", x.name, "err", err)
 		}
