@@ -7,7 +7,7 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-go fuzz clean
+.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-carry bench-go fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,7 +24,7 @@ test: ## every test, then the engine's under the race detector where there is a 
 test-race: ## everything that runs concurrently under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 60m ./flow/... ./connect/... ./migrate/... ./blob/... ./cli
 
-test-servers: ## the long test: real Elasticsearch and OpenSearch write repositories from a random corpus, naru reads them
+test-servers: ## the long test: real Elasticsearch and OpenSearch, read and written, killed, full
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
 		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine' ./internal/testbed ./connect/opensearch ./cli
 
@@ -54,6 +54,9 @@ demo: build ## carries a small real repository into an archive, verifies it, sho
 
 bench: ## live documents out of a large repository, beside Lucene's own reader (needs Java, Maven, python3)
 	bench/bench.sh
+
+bench-carry: ## a million documents into OpenSearch, beside _bulk alone, _reindex and elasticdump (needs Java, Maven, python3, npm)
+	bench/carry.sh
 
 bench-go: ## benchmarks of the packages: MB/s and allocations
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...

@@ -48,7 +48,12 @@ type Node struct {
 	Major      int
 	Minor      int
 
-	client http.Client
+	client      http.Client
+	args        []string // of the script
+	environment []string
+	pid         int // 0: it does not run
+	ended       chan error
+	tether      io.Closer
 }
 
 // CanStart reports whether this machine has what Start needs for the named server, and what is missing if not.
@@ -83,42 +88,18 @@ func Start(tb testing.TB, name string, o Options) *Node {
 	}
 
 	dir := tb.TempDir()
-	n := &Node{Repo: filepath.Join(dir, "repo")}
+	n := &Node{Repo: filepath.Join(dir, "repo"), environment: append(environment, "TETHER=1")}
 	ports, err := freePorts(2)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	n.URL = "http://127.0.0.1:" + ports[0]
-	args := []string{name, ports[0], filepath.Join(dir, "node"), n.Repo, "transport.port=" + ports[1]}
+	n.args = []string{name, ports[0], filepath.Join(dir, "node"), n.Repo, "transport.port=" + ports[1]}
 	for k, v := range o.Settings {
-		args = append(args, k+"="+v)
+		n.args = append(n.args, k+"="+v)
 	}
-	server := exec.Command(script(tb), args...)
-	server.Env = append(environment, "TETHER=1")
-	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	log := &serverLog{started: make(chan struct{})}
-	server.Stdout, server.Stderr = log, log
-	tether, err := server.StdinPipe()
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if err := server.Start(); err != nil {
-		tb.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Wait() }()
-	tb.Cleanup(func() {
-		stop(server.Process.Pid, ended)
-		tether.Close()
-	})
-	select {
-	case <-log.started:
-	case err := <-ended:
-		ended <- err
-		tb.Fatalf("%s ended before it was ready: %v\n%s", name, err, log.tail())
-	case <-time.After(startPatience):
-		tb.Fatalf("%s is not ready after %v\n%s", name, startPatience, log.tail())
-	}
+	tb.Cleanup(n.end)
+	n.launch(tb)
 
 	var info struct {
 		Version struct{ Number, Distribution string }
@@ -131,6 +112,62 @@ func Start(tb testing.TB, name string, o Options) *Node {
 		tb.Fatalf("%s calls itself %q: %v", name, n.Version, err)
 	}
 	return n
+}
+
+// launch starts the server's process and waits until it answers.
+func (n *Node) launch(tb testing.TB) {
+	tb.Helper()
+	server := exec.Command(script(tb), n.args...)
+	server.Env = n.environment
+	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	log := &serverLog{started: make(chan struct{})}
+	server.Stdout, server.Stderr = log, log
+	tether, err := server.StdinPipe()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := server.Start(); err != nil {
+		tb.Fatal(err)
+	}
+	n.tether, n.pid, n.ended = tether, server.Process.Pid, make(chan error, 1)
+	ended := n.ended
+	go func() { ended <- server.Wait() }()
+	select {
+	case <-log.started:
+	case err := <-ended:
+		ended <- err
+		tb.Fatalf("%s ended before it was ready: %v\n%s", n.args[0], err, log.tail())
+	case <-time.After(startPatience):
+		tb.Fatalf("%s is not ready after %v\n%s", n.args[0], startPatience, log.tail())
+	}
+}
+
+// end stops the process, if there is one.
+func (n *Node) end() {
+	if n.pid == 0 {
+		return
+	}
+	stop(n.pid, n.ended)
+	n.pid = 0
+	n.tether.Close()
+}
+
+// Kill ends the server at once, as a crash does (kill -9). Restart starts it again.
+func (n *Node) Kill(tb testing.TB) {
+	tb.Helper()
+	if err := syscall.Kill(-n.pid, syscall.SIGKILL); err != nil {
+		tb.Fatal(err)
+	}
+	<-n.ended
+	n.pid = 0
+	n.tether.Close()
+}
+
+// Restart stops the server, if it runs, and starts it again with what it has and at the same address.
+func (n *Node) Restart(tb testing.TB) {
+	tb.Helper()
+	n.end()
+	n.launch(tb)
 }
 
 // stop ends the process group of pid, which Wait will report on ended.
