@@ -133,6 +133,27 @@ func TestThePaceGrowsByStepsAndIsHalvedWhenItIsTooMuch(t *testing.T) {
 	})
 }
 
+func TestNoMoreRequestsAreUnderWayThanTheTargetWorksOn(t *testing.T) {
+	for _, target := range []struct{ works, least, most int }{{2, 3, 6}, {6, 7, 11}, {64, 16, 16}} {
+		p := newPace(16, 8<<20)
+		for range 300 { // rounds in which the target works on so many at a time, and the others wait
+			n := p.state().Limit
+			for range n {
+				if _, err := p.acquire(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			took := 100 * time.Millisecond * time.Duration(max(n, target.works)) / time.Duration(target.works)
+			for range n {
+				p.release(went, 1<<20, took)
+			}
+		}
+		if s := p.state(); s.Limit < target.least || s.Limit > target.most {
+			t.Errorf("a target that works on %d at a time: %+v", target.works, s)
+		}
+	}
+}
+
 func TestAHeldPaceLetsNothingThroughUntilItIsLetGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPace(4, 1<<20)
