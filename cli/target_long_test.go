@@ -33,7 +33,7 @@ func TestServersTakeEveryFixture(t *testing.T) {
 func troubledNode(t *testing.T) (*arrival, string) {
 	ok, missing := testbed.CanStart(t, "os219")
 	testbed.Need(t, ok, missing)
-	a := &arrival{fixture: "os29", snapshot: killSnapshot, repo: filepath.Join(testbed.Fixture(t, "os29"), "main")}
+	a := &arrival{fixture: "os29", snapshot: killSnapshot, repo: filepath.Join(testbed.Fixture(t, "os29"), "main"), dir: t.TempDir()}
 	a.node = testbed.Start(t, "os219", testbed.Options{HeapMB: 768})
 	a.truth = testbed.Truth(t, a.fixture, a.snapshot)
 	for _, index := range unreadable {
@@ -50,7 +50,7 @@ func (a *arrival) whole(t *testing.T, flow string) {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := naru(t, nil, "run", flow, "--progress", "none", "-o", "json")
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Dir, cmd.Stdout, cmd.Stderr = a.dir, &stdout, &stderr
 	if code := exitOf(t, cmd); code != exitPartial {
 		t.Fatalf("the last run: exit status %d\n%s%s", code, stdout.String(), stderr.String())
 	}
@@ -92,7 +92,7 @@ func start(t *testing.T, flow, wait string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
 	out := new(bytes.Buffer)
 	cmd := naru(t, []string{"NARU_TEST_WAIT=" + wait, "NARU_TEST_RECORDS=20"}, "run", flow, "--progress", "none")
-	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(flow), out, out
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -33,10 +33,14 @@ func carriesEveryFixture(t *testing.T, server string) {
 	ok, missing := testbed.CanStart(t, server)
 	testbed.Need(t, ok, missing)
 	node := testbed.Start(t, server, testbed.Options{HeapMB: 768})
+	t.Run("shared ids", func(t *testing.T) {
+		a := &arrival{fixture: "es56", snapshot: killSnapshot, node: node, repo: filepath.Join(testbed.Fixture(t, "es56"), "main"), dir: t.TempDir()}
+		a.shared(t)
+	})
 	for _, fixture := range testbed.Fixtures {
 		for _, s := range []struct{ repo, snapshot string }{{"main", killSnapshot}, {"alt", "snap-alt"}} {
 			t.Run(fixture+"-"+s.snapshot, func(t *testing.T) {
-				a := &arrival{fixture: fixture, snapshot: s.snapshot, node: node, repo: filepath.Join(testbed.Fixture(t, fixture), s.repo)}
+				a := &arrival{fixture: fixture, snapshot: s.snapshot, node: node, repo: filepath.Join(testbed.Fixture(t, fixture), s.repo), dir: t.TempDir()}
 				a.test(t)
 			})
 		}
@@ -46,6 +50,7 @@ func carriesEveryFixture(t *testing.T, server string) {
 // An arrival is a fixture's snapshot carried into a node.
 type arrival struct {
 	fixture, snapshot, repo string
+	dir                     string // where naru runs
 	node                    *testbed.Node
 	truth                   map[string][]testbed.Line
 	cluster                 truthCluster
@@ -102,6 +107,49 @@ func (a *arrival) test(t *testing.T) {
 	}
 }
 
+// shared carries what cannot arrive: documents whose ids another type's documents have, and ids without documents. None of
+// them is taken to be there.
+func (a *arrival) shared(t *testing.T) {
+	a.empty(t)
+	truth := testbed.Truth(t, a.fixture, a.snapshot)
+	a.truth = map[string][]testbed.Line{"typed": truth["typed"], "nosource": truth["nosource"]}
+	byID := map[string][]testbed.Line{}
+	for _, l := range truth["typed"] {
+		byID[l.ID] = append(byID[l.ID], l)
+	}
+	dead := int64(len(truth["typed"]) - len(byID) + len(truth["nosource"]))
+	first := a.carry(t, exitPartial)
+	if first.Total.Delivered != int64(len(byID)) || first.Total.DeadLettered != dead || first.Total.There != 0 {
+		t.Errorf("%d ids in typed, %d dead letters wanted: %+v", len(byID), dead, first.Total)
+	}
+	if again := a.carry(t, exitPartial); !again.Nothing || again.Total.DeadLettered != dead {
+		t.Errorf("the second run: %+v", again.Total)
+	}
+	out, err := naru(t, nil, "dlq", "ls", filepath.Join(a.dir, "naru-dead")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "of different mapping types") {
+		t.Errorf("dlq ls: %v\n%s", err, out)
+	}
+	answer := map[string]any{}
+	for id, lines := range byID {
+		if err := json.Unmarshal(a.node.Call(t, "GET", "/typed/_source/"+id, nil), &answer); err != nil {
+			t.Fatal(err)
+		}
+		got, err := json.Marshal(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		clear(answer)
+		if !slices.ContainsFunc(lines, func(l testbed.Line) bool { return sameJSON(l.Source, got) }) {
+			t.Errorf("typed/%s is %s, which is none of %v", id, got, lines)
+		}
+	}
+}
+
+func sameJSON(a, b []byte) bool {
+	var x, y any
+	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && cmp.Equal(x, y)
+}
+
 // empty removes all indices, the ledger too.
 func (a *arrival) empty(t *testing.T) {
 	t.Helper()
@@ -126,7 +174,7 @@ func (a *arrival) carry(t *testing.T, want int) *carryReport {
 	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := naru(t, nil, append([]string{"carry", a.repo, a.node.URL, "--snapshot", a.snapshot, "--progress", "none", "-o", "json"}, a.choice()...)...)
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.Dir, cmd.Stdout, cmd.Stderr = a.dir, &stdout, &stderr
 	if code := exitOf(t, cmd); code != want {
 		t.Fatalf("exit status %d, want %d\n%s%s", code, want, stdout.String(), stderr.String())
 	}

@@ -310,6 +310,7 @@ func loadAlias(a map[string]any) map[string]any {
 var (
 	unknownSetting = regexp.MustCompile(`unknown setting \[([^\]]+)\]`)
 	noHandler      = regexp.MustCompile(`(?:No handler for type \[[^\]]*\] declared on field|The mapper type \[[^\]]*\] declared on field|unknown parameter \[[^\]]*\] on mapper|Mapper for|Field|field|mapper) \[([^\]]+)\]`)
+	declared       = regexp.MustCompile(`(?:handler for|mapper) type \[([^\]]*)\] declared on field`)
 	unsupported    = regexp.MustCompile(`unsupported parameters: +(.*)`)
 	badParameter   = regexp.MustCompile(`(?:unknown parameter|Unknown parameter|unknown param) \[([^\]]+)\]|parameter \[([^\]]+)\]`)
 	inBrackets     = regexp.MustCompile(`\[([^\[\]]+?) ?:`)
@@ -327,7 +328,14 @@ func leaveOut(body map[string]any, reason string) string {
 	}
 	mappings := body["mappings"].(map[string]any)
 	if m := noHandler.FindStringSubmatch(reason); m != nil {
-		if what := dropField(mappings, m[1], badParameter.FindStringSubmatch(reason)); what != "" {
+		var why blame
+		if t := declared.FindStringSubmatch(reason); t != nil {
+			why.typ = t[1]
+		}
+		if p := badParameter.FindStringSubmatch(reason); p != nil {
+			why.parameter = p[1:]
+		}
+		if what := dropField(mappings, m[1], "", &why); what != "" {
 			return what
 		}
 	}
@@ -350,43 +358,73 @@ func leaveOut(body map[string]any, reason string) string {
 	return ""
 }
 
-// dropField removes a field's mapping, or one parameter of it if that is what is not accepted.
-func dropField(mapping map[string]any, path string, parameter []string) string {
+// A blame is what the target names as the reason why it does not accept a mapping.
+type blame struct {
+	typ       string   // of the field; "": not said
+	parameter []string // of the field
+}
+
+// dropField removes one parameter of a field's mapping if that is what is not accepted, or has the field not be indexed at
+// all. Without any mapping the target would make one up from the first document, and refuse others for it. The path may be
+// the field's last name alone, as some servers give it.
+func dropField(mapping map[string]any, path, parent string, why *blame) string {
 	properties, _ := mapping["properties"].(map[string]any)
 	name, rest, deeper := strings.Cut(path, ".")
-	for _, try := range []string{path, name} {
-		field, ok := properties[try].(map[string]any)
-		if !ok {
-			continue
+	if what := dropHere(properties, path, parent, why); what != "" {
+		return what
+	}
+	if field, ok := properties[name].(map[string]any); ok && deeper {
+		if what := dropField(field, rest, parent+name+".", why); what != "" {
+			return what
 		}
-		if try == name && deeper {
-			if what := dropField(field, rest, parameter); what != "" {
+		if what := dropSubfield(field, rest, parent+name+".", why); what != "" {
+			return what
+		}
+	}
+	if deeper {
+		return ""
+	}
+	for _, key := range slices.Sorted(maps.Keys(properties)) {
+		if field, ok := properties[key].(map[string]any); ok {
+			if what := dropField(field, path, parent+key+".", why); what != "" {
 				return what
 			}
-			if fields, ok := field["fields"].(map[string]any); ok && fields[rest] != nil {
-				delete(fields, rest)
-				return "field " + path
-			}
-			continue
-		}
-		for _, p := range parameter[min(1, len(parameter)):] {
-			if _, has := field[p]; p != "" && p != "type" && has {
-				delete(field, p)
-				return "parameter " + p + " of field " + path
-			}
-		}
-		delete(properties, try)
-		return "field " + path
-	}
-	// A field's name alone, somewhere below.
-	for _, key := range slices.Sorted(maps.Keys(properties)) {
-		if field, ok := properties[key].(map[string]any); ok && !strings.Contains(path, ".") {
-			if what := dropField(field, path, parameter); what != "" {
+			if what := dropSubfield(field, path, parent+key+".", why); what != "" {
 				return what
 			}
 		}
 	}
 	return ""
+}
+
+// dropHere is dropField for a field among properties.
+func dropHere(properties map[string]any, name, parent string, why *blame) string {
+	field, ok := properties[name].(map[string]any)
+	if !ok || why.typ != "" && field["type"] != why.typ || field["enabled"] == false {
+		return "" // with enabled false it can hardly be accepted less
+	}
+	for _, p := range why.parameter {
+		if _, has := field[p]; p != "" && p != "type" && has {
+			delete(field, p)
+			return "parameter " + p + " of field " + parent + name
+		}
+	}
+	properties[name] = map[string]any{"type": "object", "enabled": false}
+	return "index of field " + parent + name + ", which is kept in the documents and cannot be searched"
+}
+
+// dropSubfield removes another way in which a field is indexed.
+func dropSubfield(field map[string]any, name, parent string, why *blame) string {
+	fields, _ := field["fields"].(map[string]any)
+	sub, ok := fields[name].(map[string]any)
+	if !ok || why.typ != "" && sub["type"] != why.typ {
+		return ""
+	}
+	delete(fields, name)
+	if len(fields) == 0 {
+		delete(field, "fields")
+	}
+	return "field " + parent + name
 }
 
 // Finish implements flow.Finisher: every index gets what it was promised, and is refreshed.
