@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/narudata/naru/flow"
 )
@@ -95,7 +96,8 @@ func (s *Sink) prepareIndex(ctx context.Context, g *flow.Group) (*Prepared, erro
 		p.promise = promised
 	}
 	if exists && promised != nil {
-		return p, s.settings(ctx, g.Name, map[string]any{"index.number_of_replicas": "0", "index.refresh_interval": "-1"})
+		load := map[string]any{"index.number_of_replicas": "0", "index.refresh_interval": "-1"}
+		return p, s.insist(ctx, http.MethodPut, "/"+url.PathEscape(g.Name)+"/_settings", load, nil)
 	}
 	return p, nil
 }
@@ -109,7 +111,7 @@ func (s *Sink) promised(ctx context.Context, index string) (*promise, bool, erro
 			} `json:"_meta"`
 		} `json:"mappings"`
 	}
-	err := s.client.JSON(ctx, http.MethodGet, "/"+url.PathEscape(index)+"/_mapping", nil, &answer)
+	err := s.insist(ctx, http.MethodGet, "/"+url.PathEscape(index)+"/_mapping", nil, &answer)
 	if statusOf(err) == http.StatusNotFound {
 		return nil, false, nil
 	}
@@ -129,8 +131,25 @@ func typeOf(err error) string {
 	return ""
 }
 
-func (s *Sink) settings(ctx context.Context, index string, settings map[string]any) error {
-	return s.client.JSON(ctx, http.MethodPut, "/"+url.PathEscape(index)+"/_settings", settings, nil)
+// insist is Client.JSON, tried again as long as writing is while the target cannot be reached or says that it will be
+// able to later.
+func (s *Sink) insist(ctx context.Context, method, path string, in, out any) error {
+	w := writing{sink: s, since: time.Now()}
+	for {
+		err := s.client.JSON(ctx, method, path, in, out)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		status, refused := errors.AsType[*StatusError](err)
+		_, syntax := errors.AsType[*json.SyntaxError](err)
+		_, typ := errors.AsType[*json.UnmarshalTypeError](err)
+		if refused && !status.Temporary() || syntax || typ {
+			return err
+		}
+		if err := w.wait(ctx, err); err != nil {
+			return err
+		}
+	}
 }
 
 // sourceMeta is what a group's Meta holds.
@@ -171,7 +190,7 @@ func (s *Sink) createIndex(ctx context.Context, name string, meta *sourceMeta, p
 	body := map[string]any{"settings": settings, "mappings": mappings, "aliases": aliases}
 	const mostLeftOut = 200
 	for range mostLeftOut {
-		err := s.client.JSON(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil)
+		err := s.insist(ctx, http.MethodPut, "/"+url.PathEscape(name), body, nil)
 		if err == nil {
 			p.Created, p.promise = true, promise
 			return nil
@@ -452,13 +471,19 @@ func (s *Sink) restore(ctx context.Context, done bool) error {
 }
 
 func (s *Sink) restoreIndex(ctx context.Context, p *Prepared, done bool) error {
+	call := s.client.JSON // who ends early does not wait; a later run restores
+	if done {
+		call = s.insist
+	}
+	path := "/" + url.PathEscape(p.Index)
 	var refresh any
 	if p.promise.Refresh != "" {
 		refresh = p.promise.Refresh
 	}
-	err := s.settings(ctx, p.Index, map[string]any{"index.number_of_replicas": p.promise.Replicas, "index.refresh_interval": refresh})
+	settings := map[string]any{"index.number_of_replicas": p.promise.Replicas, "index.refresh_interval": refresh}
+	err := call(ctx, http.MethodPut, path+"/_settings", settings, nil)
 	if err == nil {
-		err = s.client.JSON(ctx, http.MethodPost, "/"+url.PathEscape(p.Index)+"/_refresh", nil, nil)
+		err = call(ctx, http.MethodPost, path+"/_refresh", nil, nil)
 	}
 	if err != nil || !done {
 		return err
@@ -468,8 +493,7 @@ func (s *Sink) restoreIndex(ctx context.Context, p *Prepared, done bool) error {
 			Meta map[string]any `json:"_meta"`
 		} `json:"mappings"`
 	}
-	path := "/" + url.PathEscape(p.Index) + "/_mapping"
-	if err := s.client.JSON(ctx, http.MethodGet, path, nil, &answer); err != nil {
+	if err := call(ctx, http.MethodGet, path+"/_mapping", nil, &answer); err != nil {
 		return err
 	}
 	for _, m := range answer {
@@ -478,7 +502,7 @@ func (s *Sink) restoreIndex(ctx context.Context, p *Prepared, done bool) error {
 		if meta == nil {
 			meta = map[string]any{}
 		}
-		return s.client.JSON(ctx, http.MethodPut, path, map[string]any{"_meta": meta}, nil)
+		return call(ctx, http.MethodPut, path+"/_mapping", map[string]any{"_meta": meta}, nil)
 	}
 	return nil
 }

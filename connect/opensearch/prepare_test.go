@@ -2,7 +2,9 @@ package opensearch_test
 
 import (
 	"encoding/json"
+	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,5 +48,40 @@ func TestAFieldThatTheTargetDoesNotKnowIsKeptInTheDocumentsAndNotMadeUpFromThem(
 		if !strings.Contains(left, said) {
 			t.Errorf("%q is not said in\n%s", said, left)
 		}
+	}
+}
+
+func TestATargetThatIsAwayWhileIndicesArePreparedOrRestoredIsWaitedFor(t *testing.T) {
+	var calls atomic.Int32 // from 1 on once there is trouble
+	fake := osfake.Start(t, osfake.Options{RefusedTypes: []string{"flattened"}, Hook: func(*osfake.Request) osfake.Fault {
+		if calls.Load() == 0 {
+			return osfake.Fault{}
+		}
+		switch calls.Add(1) % 4 {
+		case 0:
+			return osfake.Fault{Status: http.StatusServiceUnavailable}
+		case 1:
+			return osfake.Fault{Cut: osfake.CutBefore}
+		case 2:
+			return osfake.Fault{Cut: osfake.CutAfter}
+		}
+		return osfake.Fault{}
+	}})
+	s := newSink(t, fake, opensearch.Options{Guard: opensearch.Guard{Off: true}})
+	calls.Store(1)
+	if err := s.Prepare(t.Context(), []flow.Group{shop}); err != nil {
+		t.Fatal(err)
+	}
+	if left := s.Prepared()[0].LeftOut; len(left) != 2 || !strings.Contains(left[1], "field f") {
+		t.Errorf("left out: %q", left)
+	}
+	if err := s.Finish(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	calls.Store(0)
+	settings, mapping := settingsOf(t, fake, "shop")
+	meta, _ := mapping["_meta"].(map[string]any)
+	if settings["index.number_of_replicas"] != "2" || settings["index.refresh_interval"] != "30s" || meta["naru"] != nil || meta["owner"] != "team-a" {
+		t.Errorf("settings %v, mapping %v", settings, mapping)
 	}
 }
