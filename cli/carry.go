@@ -202,11 +202,11 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	}
 	o := f.Options.Engine()
 	o.Workers = cmp.Or(run.workers, o.Workers, f.Workers())
-	progress := new(flow.Progress)
-	w := c.watch(ctx, progress.Snapshot, run.progress.value)
 	messages := *c
+	runner := newRunner(&messages)
+	w := c.watch(ctx, runner.snapshot, run.progress.value)
 	messages.Stderr = w
-	o.Log, o.Progress = messages.log(), progress
+	o.Log = messages.log()
 	opened, err := f.Open(ctx, connect.Env{Getenv: c.Getenv, Stdout: c.Stdout, Log: o.Log})
 	if err != nil {
 		w.stop()
@@ -217,7 +217,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 		opened.Source = c.wrap(opened.Source)
 	}
 	if run.listen != "" {
-		at, stop, err := listen(ctx, run.listen, newMetrics(progress.Snapshot, opened.State))
+		at, stop, err := listen(ctx, run.listen, newMetrics(runner.snapshot, opened.State))
 		if err != nil {
 			w.stop()
 			return err
@@ -228,7 +228,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	ctx, drain, release := messages.heed(ctx)
 	defer release()
 	o.Drain = drain
-	report, flowErr := flow.Run(ctx, opened.Flow, o)
+	report, flowErr := runner.run(ctx, opened, o)
 	w.stop()
 	if errors.Is(context.Cause(ctx), errStopped) {
 		flowErr, report.Drained = nil, true

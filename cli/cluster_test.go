@@ -124,3 +124,59 @@ func TestProcessesSideBySideThatAreKilledLoseAndDoubleNothing(t *testing.T) {
 	}
 	t.Logf("%d bulk requests before the last run, %d after", before, fake.Count("bulk"))
 }
+
+// A carry is paused from elsewhere, waits, and goes on when it is resumed.
+func TestACarryIsPausedAndResumedFromElsewhere(t *testing.T) {
+	repo := filepath.Join(testbed.Fixture(t, "os29"), "main")
+	fake := osfake.Start(t, osfake.Options{})
+	cmd := naru(t, []string{"NARU_TEST_WAIT=150ms"}, "run", clusterFlow(t, repo, fake.URLs), "--progress", "none")
+	stderr := lineWriter{lines: make(chan string, 16)}
+	cmd.Stderr = &stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for fake.Count("bulk") < 3 {
+		if err := pause(t.Context(), 5*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out, err := naru(t, nil, "pause", fake.URLs[0]).CombinedOutput(); err != nil || !strings.Contains(string(out), "naru resume") {
+		t.Fatalf("pause: %v\n%s", err, out)
+	}
+	says := func(want string) {
+		t.Helper()
+		select {
+		case line := <-stderr.lines:
+			if !strings.Contains(line, want) {
+				t.Fatalf("standard error says %q, want %q", line, want)
+			}
+		case <-time.After(30 * time.Second):
+			t.Fatalf("standard error does not say %q", want)
+		}
+	}
+	says("paused: what was on its way is saved")
+	arrived := func() (n int) {
+		for index := range testbed.Truth(t, "os29", killSnapshot) {
+			n += len(fake.Documents(index))
+		}
+		return n
+	}
+	before := arrived()
+	if err := pause(t.Context(), 300*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if after := arrived(); after != before {
+		t.Errorf("%d documents arrived while it was paused", after-before)
+	}
+	if out, err := naru(t, nil, "status", fake.URLs[0]).CombinedOutput(); err != nil || !strings.Contains(string(out), "state    paused") {
+		t.Errorf("status: %v\n%s", err, out)
+	}
+	if out, err := naru(t, nil, "resume", fake.URLs[0]).CombinedOutput(); err != nil {
+		t.Fatalf("resume: %v\n%s", err, out)
+	}
+	says("resumed")
+	if code := codeOf(t, cmd.Wait()); code != exitPartial {
+		t.Errorf("exit status %d", code)
+	}
+	wantArrived(t, fake, "os29")
+}

@@ -152,8 +152,12 @@ func (c *ClusterSink) open(ctx context.Context, o *Opened, identity string, e *E
 			return fmt.Errorf("describe the source: %w", err)
 		}
 	}
-	o.Ledger, err = opensearch.OpenLedger(ctx, client, identity, opensearch.LedgerOptions{Index: c.Ledger, Groups: groups, Log: e.Log})
-	return err
+	shared, err := opensearch.OpenLedger(ctx, client, identity, opensearch.LedgerOptions{Index: c.Ledger, Groups: groups, Log: e.Log})
+	if err != nil {
+		return err
+	}
+	o.Ledger, o.Shared = shared, shared
+	return nil
 }
 
 // clusterNotes says what the cluster did not accept.

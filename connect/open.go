@@ -134,6 +134,8 @@ type Opened struct {
 	closeSource, closeSink func() error
 	notes                  func() []string
 
+	// Shared is the ledger, if other processes may work on the same carry.
+	Shared *opensearch.Ledger
 	// State is what the sink does to the cluster now; nil if it is none.
 	State func() opensearch.State
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +44,7 @@ func TestASinkKeepsTheContract(t *testing.T) {
 	flowtest.Sink(t, func(t *testing.T) (flow.Sink, func(t *testing.T) []flow.Record) {
 		fake := osfake.Start(t, osfake.Options{})
 		indices := map[string]bool{}
-		s := noting{newSink(t, fake, opensearch.Options{}), indices}
+		s := &noting{Sink: newSink(t, fake, opensearch.Options{}), indices: indices}
 		return s, func(*testing.T) []flow.Record {
 			var recs []flow.Record
 			for index := range indices {
@@ -63,13 +64,16 @@ func TestASinkKeepsTheContract(t *testing.T) {
 // noting notes which indices are written.
 type noting struct {
 	*opensearch.Sink
-	indices map[string]bool
+	mu      sync.Mutex
+	indices map[string]bool // guarded by mu
 }
 
-func (n noting) Write(ctx context.Context, recs []flow.Record) error {
+func (n *noting) Write(ctx context.Context, recs []flow.Record) error {
+	n.mu.Lock()
 	for i := range recs {
 		n.indices[recs[i].Index] = true
 	}
+	n.mu.Unlock()
 	return n.Sink.Write(ctx, recs)
 }
 
