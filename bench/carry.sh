@@ -6,7 +6,8 @@
 #   reindex       _reindex from remote, 5000 documents at a time, the most it takes a page
 #   elasticdump   5000 documents at a time (ELASTICDUMP=no leaves it out)
 # Every one fills the same index with the same mapping and settings (4 shards, no replicas, no refresh until the end) on
-# the same node, which was warmed up before. Prints medians: documents a second, CPU seconds of whoever reads and sends
+# the same node, which was warmed up before. Prints medians: documents a second of time and of
+# all CPU time (the latter also where other things run at the same time), CPU seconds of whoever reads and sends
 # (with reindex and elasticdump the source node too) and their share in all, the node's included, and the peak of resident
 # memory. Needs Java 17, Maven, python3, and npm for elasticdump. HEAP (2g) is the OpenSearch node's.
 set -euo pipefail
@@ -119,9 +120,10 @@ fi
 # median NAME COLUMN
 median() { awk -v c="$2" '{print $c}' "$work/$1" | sort -n | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
 top=$(median ceiling 1)
-printf '%-12s %10s %12s %12s %10s %10s\n' '' 'docs/s' 'of ceiling' 'CPU seconds' 'of all CPU' 'peak MiB'
+busy=$(awk '{print $2 + $3}' "$work/ceiling" | sort -n | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}')
+printf '%-12s %10s %12s %14s %12s %12s %12s %10s\n' '' 'docs/s' 'of ceiling' 'docs/CPU sec' 'of ceiling' 'CPU seconds' 'of all CPU' 'peak MiB'
 for name in ceiling naru reindex elasticdump; do
   [ -s "$work/$name" ] || continue
-  awk -v name="$name" -v top="$top" -v rate="$(median $name 1)" -v own="$(median $name 2)" -v node="$(median $name 3)" -v peak="$(median $name 4)" 'BEGIN {
-    printf "%-12s %10.0f %11.2fx %12.1f %9.1f%% %10.0f\n", name, rate, rate / top, own, 100 * own / (own + node), peak }'
+  awk -v name="$name" -v n="$count" -v top="$top" -v busy="$busy" -v rate="$(median $name 1)" -v own="$(median $name 2)" -v node="$(median $name 3)" -v peak="$(median $name 4)" 'BEGIN {
+    printf "%-12s %10.0f %11.2fx %14.0f %11.2fx %12.1f %11.1f%% %10.0f\n", name, rate, rate / top, n / (own + node), busy / (own + node), own, 100 * own / (own + node), peak }'
 done

@@ -202,6 +202,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	}
 	o := f.Options.Engine()
 	o.Workers = cmp.Or(run.workers, o.Workers, f.Workers())
+	o.InFlight = cmp.Or(o.InFlight, f.InFlight())
 	messages := *c
 	runner := newRunner(&messages)
 	w := c.watch(ctx, runner.snapshot, run.progress.value)

@@ -24,6 +24,15 @@ func (o *Options) Engine() flow.Options {
 	}
 }
 
+// InFlight is how many batches of a part should be under way if nobody says: 0, the engine's own number; or fewer, for a
+// cluster, whose sink finds out how many requests are worth while, so that more batches would only wait in memory.
+func (f *Flow) InFlight() int {
+	if f.Sink.OpenSearch != nil {
+		return 2
+	}
+	return 0
+}
+
 // Workers is how many parts should be read at a time if nobody says: 0, one for each processor; or more, since reading a
 // remote source is waiting.
 func (f *Flow) Workers() int {

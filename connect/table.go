@@ -128,7 +128,7 @@ func (p *Parquet) Validate() error {
 // Options say how a flow is run.
 type Options struct {
 	Workers      int           `json:"workers,omitempty" doc:"parts read at a time; the default is one per processor"`
-	InFlight     int           `json:"inFlight,omitempty" doc:"writes at a time for each part; the default is 4. Archives have one"`
+	InFlight     int           `json:"inFlight,omitempty" doc:"writes at a time for each part; the default is 4, into a cluster 2. Archives have one"`
 	BatchRecords int           `json:"batchRecords,omitempty" doc:"most records of a batch; the default is 10000"`
 	BatchBytes   int           `json:"batchBytes,omitempty" doc:"most bytes of a batch; the default is 4 MiB"`
 	MemoryBytes  int64         `json:"memoryBytes,omitempty" doc:"most bytes of all batches together; the default is 256 MiB"`
