@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
-	"unicode/utf16"
-	"unicode/utf8"
 )
 
 // Kind is what a JSON value is.
@@ -327,63 +325,11 @@ func (r *Replacer) text(i int) (int, error) {
 	return 0, malformed(i, "a string without an end")
 }
 
-func hex4(b []byte) (rune, bool) {
-	if len(b) < 4 {
-		return 0, false
-	}
-	var u rune
-	for _, c := range b[:4] {
-		switch {
-		case c >= '0' && c <= '9':
-			c -= '0'
-		case c >= 'a' && c <= 'f':
-			c -= 'a' - 10
-		case c >= 'A' && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		u = u<<4 | rune(c)
-	}
-	return u, true
-}
-
 // appendUnquoted appends the inside of a string that text has scanned without its escapes.
 func appendUnquoted(dst, s []byte) []byte {
-	for {
-		n := bytes.IndexByte(s, '\\')
-		if n < 0 {
-			return append(dst, s...)
-		}
-		dst = append(dst, s[:n]...)
-		c := s[n+1]
-		s = s[n+2:]
-		switch c {
-		case 'b':
-			dst = append(dst, '\b')
-		case 'f':
-			dst = append(dst, '\f')
-		case 'n':
-			dst = append(dst, '\n')
-		case 'r':
-			dst = append(dst, '\r')
-		case 't':
-			dst = append(dst, '\t')
-		case 'u':
-			u, _ := hex4(s)
-			s = s[4:]
-			if utf16.IsSurrogate(u) {
-				lo, ok := rune(0), false
-				if hasPrefix(s, `\u`) {
-					lo, ok = hex4(s[2:])
-				}
-				if u = utf16.DecodeRune(u, lo); ok && u != utf8.RuneError {
-					s = s[6:]
-				}
-			}
-			dst = utf8.AppendRune(dst, u)
-		default:
-			dst = append(dst, c)
-		}
+	dst, ok := Unescape(dst, s)
+	if !ok {
+		panic("BUG: a string with an escape that is none was scanned")
 	}
+	return dst
 }

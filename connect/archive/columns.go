@@ -5,6 +5,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/narudata/naru/document"
 )
 
 // A kind is the type of a column made from a mapping.
@@ -215,7 +217,7 @@ func (f *finder) object(n *field, doc []byte, start int) (end int, err error) {
 		for _, c := range key {
 			if c == '\\' {
 				var ok bool
-				if f.scratch, ok = unescape(f.scratch[:0], key); !ok {
+				if f.scratch, ok = document.Unescape(f.scratch[:0], key); !ok {
 					return -1, errJSON
 				}
 				key = f.scratch

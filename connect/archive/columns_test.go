@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/narudata/naru/document"
 	"github.com/narudata/naru/flow"
 )
 
@@ -192,7 +193,7 @@ func FuzzFindValues(f *testing.F) {
 			if raw != nil {
 				got[c.list[i].name] = string(raw)
 				if s := ""; raw[0] == '"' && json.Unmarshal(raw, &s) == nil {
-					if text, ok := unescape(nil, raw[1:len(raw)-1]); !ok || string(text) != s {
+					if text, ok := document.Unescape(nil, raw[1:len(raw)-1]); !ok || string(text) != s {
 						t.Fatalf("%s is %q, want %q", raw, text, s)
 					}
 				}

@@ -19,6 +19,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/narudata/naru/document"
 	"github.com/narudata/naru/flow"
 )
 
@@ -382,7 +383,7 @@ func (l *Letter) about(text []byte) error {
 		if end < 0 {
 			return -1, errJSON
 		}
-		raw, ok := unescape(nil, text[i+1:end-1])
+		raw, ok := document.Unescape(nil, text[i+1:end-1])
 		if !ok {
 			return -1, errJSON
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"unicode/utf8"
 
+	"github.com/narudata/naru/document"
 	"github.com/narudata/naru/flow"
 )
 
@@ -200,7 +201,7 @@ func appendField(dst, raw, exact []byte) ([]byte, error) {
 	if exact != nil {
 		return base64.StdEncoding.AppendDecode(dst, exact)
 	}
-	dst, ok := unescape(dst, raw)
+	dst, ok := document.Unescape(dst, raw)
 	if !ok {
 		return dst, fmt.Errorf("%w: bad escape in %.40q", errJSON, raw)
 	}

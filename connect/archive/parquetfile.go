@@ -8,6 +8,7 @@ import (
 	"github.com/parquet-go/parquet-go"
 	"github.com/parquet-go/parquet-go/compress/zstd"
 
+	"github.com/narudata/naru/document"
 	"github.com/narudata/naru/flow"
 )
 
@@ -188,7 +189,7 @@ func (w *parquetFile) value(c *column, raw []byte) (v parquet.Value, ok bool) {
 		start := len(w.strings)
 		for _, b := range raw {
 			if b == '\\' {
-				if w.strings, ok = unescape(w.strings, raw); !ok {
+				if w.strings, ok = document.Unescape(w.strings, raw); !ok {
 					return v, false
 				}
 				raw = w.strings[start:]

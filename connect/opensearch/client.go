@@ -319,25 +319,31 @@ func (c *Client) Do(ctx context.Context, r Request) ([]byte, error) {
 			return nil, err
 		}
 	}
+	return someHost(ctx, c, &r, func(h *host) ([]byte, error) { return c.send(ctx, h, &r, body) })
+}
+
+// someHost tries one host after the other until one answers, be it with a refusal.
+func someHost[T any](ctx context.Context, c *Client, r *Request, try func(h *host) (T, error)) (T, error) {
+	var none T
 	var last error
 	for range c.hosts {
 		h := c.pick()
-		answer, err := c.send(ctx, h, &r, body)
+		answer, err := try(h)
 		if err == nil {
 			h.reached(true)
 			return answer, nil
 		}
 		if _, ok := errors.AsType[*StatusError](err); ok {
 			h.reached(true)
-			return nil, fmt.Errorf("%s %s: %w", r.Method, pathOnly(r.Path), err)
+			return none, fmt.Errorf("%s %s: %w", r.Method, pathOnly(r.Path), err)
 		}
 		if ctx.Err() != nil {
-			return nil, err
+			return none, err
 		}
 		h.reached(false)
 		last = err
 	}
-	return nil, last
+	return none, last
 }
 
 // pick gives the next host in turn that is not passed over, or the one that has been for longest.

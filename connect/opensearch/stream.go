@@ -14,25 +14,7 @@ import (
 // stream sends a request that changes nothing to one host after the other until one answers, and gives the answer's
 // body as it comes. The caller closes it; when ctx ends, it ends.
 func (c *Client) stream(ctx context.Context, r Request) (io.ReadCloser, error) {
-	var last error
-	for range c.hosts {
-		h := c.pick()
-		body, err := c.begin(ctx, h, &r)
-		if err == nil {
-			h.reached(true)
-			return body, nil
-		}
-		if _, ok := errors.AsType[*StatusError](err); ok {
-			h.reached(true)
-			return nil, fmt.Errorf("%s %s: %w", r.Method, pathOnly(r.Path), err)
-		}
-		if ctx.Err() != nil {
-			return nil, err
-		}
-		h.reached(false)
-		last = err
-	}
-	return nil, last
+	return someHost(ctx, c, &r, func(h *host) (io.ReadCloser, error) { return c.begin(ctx, h, &r) })
 }
 
 func (c *Client) begin(ctx context.Context, h *host, r *Request) (io.ReadCloser, error) {
