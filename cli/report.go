@@ -188,7 +188,7 @@ func (c *carryReport) write(w io.Writer, width, limit int) error {
 	}
 	c.writeWhy(w, width, limit)
 	writeFailures(w, width, "FAILED PARTS", c.Failed, limit)
-	c.writeDead(w)
+	writeDead(w, "DEAD LETTERS OF THIS RUN", c.DeadLetters)
 	if v := c.Verification; v != nil && !v.Verified {
 		fmt.Fprint(w, "\nNOT WHAT WAS READ\n")
 		if err := writeGroups(w, width, limit, v.Different, "FLOW", "TARGET"); err != nil {
@@ -376,12 +376,12 @@ func writeFailures(w io.Writer, width int, title string, failed []flow.PartFailu
 	}
 }
 
-func (c *carryReport) writeDead(w io.Writer) {
-	if len(c.DeadLetters) == 0 {
+func writeDead(w io.Writer, title string, reasons []flow.Reason) {
+	if len(reasons) == 0 {
 		return
 	}
-	fmt.Fprint(w, "\nDEAD LETTERS OF THIS RUN\n")
-	for _, r := range c.DeadLetters {
+	fmt.Fprintf(w, "\n%s\n", title)
+	for _, r := range reasons {
 		fmt.Fprintf(w, "  %s × %s\n    for example %s/%s\n", count(r.Count), printable(r.Message), printable(r.SampleIndex), printable(r.SampleID))
 	}
 }

@@ -171,6 +171,8 @@ func (p statusPage) write(w io.Writer, width, limit int) error {
 		}
 		wrap(w, "  ", fmt.Sprintf("%s  %s on %s%s", printable(worker.Name), alive, cmp.Or(strings.Join(parts, ", "), "nothing"), more), width)
 	}
+	writeFailures(w, width, "FAILED PARTS", p.Failed, limit)
+	writeDead(w, "DEAD LETTERS", p.Reasons)
 	return nil
 }
 
