@@ -93,9 +93,11 @@ PY
 
 start os219 "$port" "${HEAP:-2g}" "reindex.remote.allowlist=127.0.0.1:$from"
 opensearch=$node
-for _ in 1 2; do # warm up
+for _ in 1 2; do # warm up, by both
   create
   "$out/ceiling" -url "$target" "$out/docs.bulk" >/dev/null
+  empty
+  "$out/naru" carry "$out/repo" "$target" -i "$index" --verify=false --progress none >/dev/null
 done
 for _ in $(seq "$runs"); do
   create
