@@ -200,9 +200,8 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	if run.workers < 0 {
 		return fmt.Errorf("--workers %d: want at least 0", run.workers)
 	}
-	o := f.Options.Engine()
-	o.Workers = cmp.Or(run.workers, o.Workers, f.Workers())
-	o.InFlight = cmp.Or(o.InFlight, f.InFlight())
+	o := f.Engine()
+	o.Workers = cmp.Or(run.workers, o.Workers)
 	messages := *c
 	runner := newRunner(&messages)
 	w := c.watch(ctx, runner.snapshot, run.progress.value)

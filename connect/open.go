@@ -1,6 +1,7 @@
 package connect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,30 +17,23 @@ import (
 	"github.com/narudata/naru/flow"
 )
 
-// Engine gives what flow.Run takes.
-func (o *Options) Engine() flow.Options {
-	return flow.Options{
-		Workers: o.Workers, InFlight: o.InFlight, BatchRecords: o.BatchRecords, BatchBytes: o.BatchBytes,
-		MemoryBytes: o.MemoryBytes, SaveInterval: o.SaveInterval, AwaitTaken: true,
+// Engine gives what flow.Run takes. What the options leave open follows from the source and the sink; what that does, is
+// the engine's to decide.
+func (f *Flow) Engine() flow.Options {
+	o := flow.Options{
+		Workers: f.Options.Workers, InFlight: f.Options.InFlight, BatchRecords: f.Options.BatchRecords, BatchBytes: f.Options.BatchBytes,
+		MemoryBytes: f.Options.MemoryBytes, SaveInterval: f.Options.SaveInterval, AwaitTaken: true,
 	}
-}
-
-// InFlight is how many batches of a part should be under way if nobody says: 0, the engine's own number; or fewer, for a
-// cluster, whose sink finds out how many requests are worth while, so that more batches would only wait in memory.
-func (f *Flow) InFlight() int {
+	if blob.Remote(f.Source.Path()) && o.Workers == 0 {
+		o.Workers = max(4, runtime.GOMAXPROCS(0)) // reading there is mostly waiting
+	}
 	if f.Sink.OpenSearch != nil {
-		return 2
+		// The sink finds out how many requests are worth while: more batches would only wait in memory. Requests
+		// are cut out of batches.
+		o.InFlight = cmp.Or(o.InFlight, 2)
+		o.BatchBytes = cmp.Or(o.BatchBytes, 4<<20)
 	}
-	return 0
-}
-
-// Workers is how many parts should be read at a time if nobody says: 0, one for each processor; or more, since reading a
-// remote source is waiting.
-func (f *Flow) Workers() int {
-	if blob.Remote(f.Source.Path()) {
-		return max(4, runtime.GOMAXPROCS(0))
-	}
-	return 0
+	return o
 }
 
 // Path is where the source is.

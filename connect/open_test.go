@@ -35,7 +35,7 @@ func run(t *testing.T, f *Flow, env func(string) string, stdout io.Writer) flow.
 	if err != nil {
 		t.Fatal(err)
 	}
-	report, err := flow.Run(t.Context(), o.Flow, f.Options.Engine())
+	report, err := flow.Run(t.Context(), o.Flow, f.Engine())
 	if err := errors.Join(err, o.CloseSink(), o.Close()); err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ options: {workers: 3, saveInterval: 1m}
 	}
 	if f.Source.String() != "snapshot:/backups" || f.Sink.String() != "parquet:/archive" || len(f.Source.Patterns()) != 2 ||
 		f.Stages[0].String() != "sample 0.5%" || f.Stages[1].String() != "mask user.email,ip" || f.Sink.Parquet.Columns != -1 ||
-		f.Options.Engine().Workers != 3 || f.Options.Engine().SaveInterval.Minutes() != 1 {
+		f.Engine().Workers != 3 || f.Engine().SaveInterval.Minutes() != 1 {
 		t.Errorf("%+v", f)
 	}
 	for in, want := range map[string]string{

@@ -130,7 +130,7 @@ type Options struct {
 	Workers      int           `json:"workers,omitempty" doc:"parts read at a time; the default is one per processor"`
 	InFlight     int           `json:"inFlight,omitempty" doc:"writes at a time for each part; the default is 4, into a cluster 2. Archives have one"`
 	BatchRecords int           `json:"batchRecords,omitempty" doc:"most records of a batch; the default is 10000"`
-	BatchBytes   int           `json:"batchBytes,omitempty" doc:"most bytes of a batch; the default is 4 MiB"`
+	BatchBytes   int           `json:"batchBytes,omitempty" doc:"most bytes of a batch; the default is 1 MiB, into a cluster 4 MiB"`
 	MemoryBytes  int64         `json:"memoryBytes,omitempty" doc:"most bytes of all batches together; the default is 256 MiB"`
 	SaveInterval time.Duration `json:"saveInterval,omitempty" doc:"longest time between checkpoints; the default is 10s"`
 }

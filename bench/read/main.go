@@ -62,7 +62,7 @@ func round(ctx context.Context, repo, index string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, src.Close()) }()
-	b := flow.Batch{MaxRecords: 10_000, MaxBytes: 4 << 20} // the engine's bounds
+	b := flow.Batch{MaxRecords: 10_000, MaxBytes: 1 << 20} // the engine's bounds
 	docs, size := 0, 0
 	for part, err := range src.Parts(ctx) {
 		if err != nil {
