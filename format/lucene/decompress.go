@@ -188,10 +188,14 @@ func (z *deflateDict) decode(dst []byte, n int, src []byte) (int, error) {
 	})
 }
 
-// zstdOne is org.elasticsearch.index.codec.zstd.Zstd814StoredFieldsFormat: vInt length, a zstd frame.
+// zstdOne is org.elasticsearch.index.codec.zstd.Zstd814StoredFieldsFormat: vInt length, a zstd frame; nothing at all for
+// empty output, as of a chunk of nested children alone.
 type zstdOne struct{ unzstd }
 
 func (z *zstdOne) decode(dst []byte, n int, src []byte) (int, error) {
+	if n == 0 {
+		return 0, nil
+	}
 	return block(dst, 0, n, 0, src, z.frame)
 }
 

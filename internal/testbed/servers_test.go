@@ -2,6 +2,7 @@ package testbed_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -43,6 +44,62 @@ func readsWhatIsWritten(t *testing.T, name string, recipe testbed.Recipe) {
 		}
 	}
 	saysWhatIsNotInASnapshot(t, node)
+	readsPastChunksOfChildren(t, node)
+}
+
+// readsPastChunksOfChildren has the node index documents with so many nested children that whole chunks of stored fields
+// have only children, which store nothing.
+func readsPastChunksOfChildren(t *testing.T, node *testbed.Node) {
+	t.Helper()
+	typ := "_doc"
+	nested := map[string]any{"properties": map[string]any{"c": map[string]any{"type": "nested"}}}
+	mappings := any(nested)
+	if !node.OpenSearch && node.Major < 7 {
+		if node.Major < 6 {
+			typ = "doc"
+		}
+		mappings = map[string]any{typ: nested}
+	}
+	child := strings.Repeat(`{"a":1},`, 9000)
+	want := map[string][]testbed.Line{}
+	for _, codec := range []string{"default", "best_compression", "zstd", "zstd_no_dict"} {
+		index := "children-" + strings.ReplaceAll(codec, "_", "-")
+		status, reply, err := node.Send(t.Context(), "PUT", "/"+index, "application/json", map[string]any{
+			"settings": map[string]any{"number_of_shards": 1, "number_of_replicas": 0, "codec": codec}, "mappings": mappings})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status >= 300 {
+			if !strings.HasPrefix(codec, "zstd") {
+				t.Fatalf("%s: %s", index, reply)
+			}
+			continue // not every server has it
+		}
+		for id, n := range map[string]int{"few": 3, "many": 9000, "more": 5000, "none": 0} {
+			body := json.RawMessage(fmt.Sprintf(`{"id":%q,"c":[%s]}`, id, strings.TrimSuffix(child[:8*n], ",")))
+			node.Call(t, "PUT", "/"+index+"/"+typ+"/"+id, body)
+		}
+		node.Call(t, "POST", "/"+index+"/_forcemerge?max_num_segments=1", nil)
+		want[index] = node.Dump(t, index)
+		if len(want[index]) != 4 {
+			t.Fatalf("%s has %d documents", index, len(want[index]))
+		}
+	}
+	repo := filepath.Join(node.Repo, "children")
+	node.Call(t, "PUT", "/_snapshot/children", map[string]any{"type": "fs", "settings": map[string]any{"location": repo}})
+	node.Call(t, "PUT", "/_snapshot/children/all?wait_for_completion=true", map[string]any{"indices": "children-*"})
+	for _, partBytes := range []int64{0, 1} {
+		src, err := snapshot.Config{URL: repo, PartBytes: partBytes}.Open(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := testbed.Drain(t.Context(), src, rand.New(rand.NewPCG(1, 2)))
+		if err = errors.Join(err, src.Close()); err != nil {
+			t.Error(err)
+		} else if diff := testbed.Diff(want, got); diff != "" {
+			t.Errorf("%s, parts of %d bytes:\n%s", node.Version, partBytes, diff)
+		}
+	}
 }
 
 // saysWhatIsNotInASnapshot has the node take a snapshot of an index of which one shard has nowhere to be: it is
