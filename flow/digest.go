@@ -27,10 +27,10 @@ func (h *Hasher) Hash(r *Record) Digest {
 		h.h = xxh3.New()
 	}
 	h.buf = append(h.buf[:0], 'r')
-	h.buf = appendComponent(h.buf, []byte(r.Index), true)
+	h.buf = appendComponent(h.buf, r.Index, true)
 	h.buf = appendComponent(h.buf, r.Key, true)
 	h.buf = appendComponent(h.buf, r.Routing, r.Routing != nil)
-	h.buf = appendComponent(h.buf, nil, r.Body != nil)
+	h.buf = appendComponent(h.buf, "", r.Body != nil)
 	const small = 4 << 10
 	if len(r.Body) <= small {
 		h.buf = append(h.buf, r.Body...)
@@ -47,7 +47,7 @@ func (h *Hasher) Hash(r *Record) Digest {
 // Add adds the record to the sum.
 func (h *Hasher) Add(r *Record) { h.Sum.Merge(h.Hash(r)) }
 
-func appendComponent(b, p []byte, present bool) []byte {
+func appendComponent[T string | []byte](b []byte, p T, present bool) []byte {
 	if !present {
 		return append(b, 0xff)
 	}
