@@ -79,7 +79,7 @@ func (s *Source) inspect(ctx context.Context, of *index) (IndexInfo, error) {
 			info.Grade, info.Why = grade, fmt.Sprintf(format, args...)
 		}
 	}
-	meta, err := s.repo.Index(ctx, of.from.Ref, of.IndexRef)
+	meta, err := s.metadata(ctx, of)
 	if err != nil {
 		if ctx.Err() != nil {
 			return info, ctx.Err()

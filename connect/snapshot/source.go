@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/flow"
@@ -55,7 +56,32 @@ var (
 // index is an index as of the snapshot it is read from.
 type index struct {
 	*format.IndexRef
-	from *Selected
+	from  *Selected
+	shape *atomic.Pointer[shape]
+}
+
+// shape is what planning needs of an index's metadata, which are large and are read once.
+type shape struct {
+	shards int
+	typ    string // of documents that do not say
+}
+
+// shapeOf gives an index's shape, out of its metadata if they were not read before.
+func (s *Source) shapeOf(ctx context.Context, of *index) (*shape, error) {
+	if known := of.shape.Load(); known != nil {
+		return known, nil
+	}
+	_, err := s.metadata(ctx, of)
+	return of.shape.Load(), err
+}
+
+// metadata reads an index's metadata, and remembers its shape.
+func (s *Source) metadata(ctx context.Context, of *index) (*format.Index, error) {
+	meta, err := s.repo.Index(ctx, of.from.Ref, of.IndexRef)
+	if err == nil {
+		of.shape.Store(&shape{meta.Shards, meta.Type()})
+	}
+	return meta, err
 }
 
 // Open opens the repository and finds out which indices are in which snapshot.
@@ -90,7 +116,7 @@ func (c Config) Read(ctx context.Context, repo *Repository) (*Source, error) {
 		}
 		newest := slices.IndexFunc(selected, func(s Selected) bool { return ref.In(s.Ref.UUID) })
 		if newest >= 0 {
-			s.indices = append(s.indices, index{ref, &selected[newest]})
+			s.indices = append(s.indices, index{ref, &selected[newest], new(atomic.Pointer[shape])})
 		}
 	}
 	if err := s.agree(selected); err != nil {
@@ -179,7 +205,7 @@ type spec struct {
 func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 	type place struct {
 		of    *index
-		meta  *format.Index
+		shape *shape
 		shard int
 	}
 	type planned struct {
@@ -189,17 +215,17 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 	}
 	return func(yield func(flow.Part, error) bool) {
 		plan := func(ctx context.Context, at place) (planned, error) { //nolint:unparam // for ahead
-			parts, err := s.planShard(ctx, at.of, at.meta, at.shard)
+			parts, err := s.planShard(ctx, at.of, at.shape, at.shard)
 			return planned{parts, err, at}, nil
 		}
 		type described struct {
-			of   *index
-			meta *format.Index
-			err  error
+			of    *index
+			shape *shape
+			err   error
 		}
 		describe := func(ctx context.Context, of *index) (described, error) {
-			meta, err := s.repo.Index(ctx, of.from.Ref, of.IndexRef)
-			return described{of, meta, err}, nil
+			shape, err := s.shapeOf(ctx, of)
+			return described{of, shape, err}, nil
 		}
 		for d := range ahead(ctx, pointers(s.indices), describe) { //nolint:errcheck // the errors are in the results
 			if d.err != nil {
@@ -208,9 +234,9 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 				}
 				continue
 			}
-			places := make([]place, d.meta.Shards)
+			places := make([]place, d.shape.shards)
 			for n := range places {
-				places[n] = place{d.of, d.meta, n}
+				places[n] = place{d.of, d.shape, n}
 			}
 			for p := range ahead(ctx, places, plan) { //nolint:errcheck // the errors are in the results
 				for _, part := range p.parts {
@@ -279,7 +305,7 @@ func oneLine(s string) string {
 }
 
 // planShard gives the parts of a shard, and an error for what of it cannot be planned.
-func (s *Source) planShard(ctx context.Context, of *index, meta *format.Index, n int) ([]flow.Part, error) {
+func (s *Source) planShard(ctx context.Context, of *index, shape *shape, n int) ([]flow.Part, error) {
 	dir, err := shardDir(of, n)
 	if err != nil {
 		return nil, err
@@ -290,7 +316,7 @@ func (s *Source) planShard(ctx context.Context, of *index, meta *format.Index, n
 	}
 	var parts []flow.Part
 	for _, cs := range sh.commit.Segments {
-		base := spec{Index: of.Name, Type: meta.Type(), Dir: dir, Snapshot: of.from.Ref.UUID, Segment: cs.Name}
+		base := spec{Index: of.Name, Type: shape.typ, Dir: dir, Snapshot: of.from.Ref.UUID, Segment: cs.Name}
 		id := of.Name + "/" + strconv.Itoa(n) + "/" + cs.Name
 		some, err := s.planSegment(ctx, sh, cs, base, id)
 		if err != nil {
