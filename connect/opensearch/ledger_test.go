@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -84,19 +83,6 @@ func TestTheLedgerPassesTheSuiteOnARealServer(t *testing.T) {
 		t.Skip("starts a server")
 	}
 	keepsALedger(t, "os219")
-}
-
-// TestServersKeepALedger is the long test: with NARU_SERVERS=all, or a list of servers by comma, each keeps one.
-func TestServersKeepALedger(t *testing.T) {
-	names := os.Getenv("NARU_SERVERS")
-	if names == "" {
-		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
-	}
-	for _, name := range []string{"es717", "es8", "os219", "os3"} {
-		if names == "all" || strings.Contains(","+names+",", ","+name+",") {
-			t.Run(name, func(t *testing.T) { keepsALedger(t, name) })
-		}
-	}
 }
 
 func keepsALedger(t *testing.T, name string) {
@@ -526,13 +512,10 @@ func TestAPausedFlowGivesItsPartsBackAndGoesOnWhenResumed(t *testing.T) {
 
 func TestADeadProcessBesideIsSeenAtOnce(t *testing.T) {
 	self := thisProcess()
-	if self.place == "" {
-		t.Skip("this system does not say where a process runs")
-	}
+	testbed.Need(t, self.place != "", "this system does not say where a process runs")
 	gone := exec.Command("true")
-	if err := gone.Run(); err != nil {
-		t.Skip(err)
-	}
+	err := gone.Run()
+	testbed.Need(t, err == nil, "there is no command true")
 	pid := gone.Process.Pid
 	switch {
 	case !self.sawDie(self.place, pid):

@@ -13,26 +13,6 @@ import (
 	"github.com/narudata/naru/internal/testbed"
 )
 
-// readable are the servers of the testbed that a Source reads.
-var readable = []string{"es710", "es717", "es8", "os13", "os29", "os219", "os3"}
-
-// TestServersAreReadByteForByte is the long test of this package: with NARU_SERVERS=all, or a list of servers by comma,
-// each of them is filled with a random corpus and read back. NARU_SEED repeats a corpus.
-func TestServersAreReadByteForByte(t *testing.T) {
-	names := os.Getenv("NARU_SERVERS")
-	if names == "" {
-		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
-	}
-	for _, name := range readable {
-		if names != "all" && !strings.Contains(","+names+",", ","+name+",") {
-			continue
-		}
-		t.Run(name, func(t *testing.T) {
-			readsWhatIsThere(t, name, testbed.Recipe{Indices: 12, Rounds: 4, Documents: 250, Large: 8})
-		})
-	}
-}
-
 func TestARealServerIsReadByteForByte(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a server")

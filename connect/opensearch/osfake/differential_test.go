@@ -26,20 +26,6 @@ func TestTheFakeAnswersLikeTheRealServer(t *testing.T) {
 	answersLike(t, "os219")
 }
 
-// TestServersAnswerLikeTheFake is the long test of this package: with NARU_SERVERS=all, or a list of servers by comma,
-// the fake is compared with each of them.
-func TestServersAnswerLikeTheFake(t *testing.T) {
-	names := os.Getenv("NARU_SERVERS")
-	if names == "" {
-		t.Skip("the long test: NARU_SERVERS=all or a list of servers (make test-servers)")
-	}
-	for _, name := range []string{"es717", "es8", "os219", "os3"} {
-		if names == "all" || strings.Contains(","+names+",", ","+name+",") {
-			t.Run(name, func(t *testing.T) { answersLike(t, name) })
-		}
-	}
-}
-
 // answersLike sends the calls of testdata/calls.txt to a server and to the fake, one after the other, and compares status
 // and answer but for what differs from server to server: ids, times, sizes, and Jackson's words for bad JSON.
 func answersLike(t *testing.T, name string) {
