@@ -36,6 +36,8 @@ var layers = [][]string{
 // siblings are the imports between siblings that are right, each with its reason.
 var siblings = map[string]string{
 	"format/snapshot -> format/smile": "a repository keeps its metadata as SMILE",
+	"format/smile -> format/tree":     "SMILE is decoded into a tree where the order matters",
+	"format/snapshot -> format/tree":  "metadata are changed as trees",
 }
 
 // testOnly may be imported by the tests of any package, and by no other file.
