@@ -123,9 +123,13 @@ func (c Config) Read(ctx context.Context, repo *Repository) (*Source, error) {
 		return nil, err
 	}
 	if len(s.indices) == 0 && len(c.Indices) > 0 {
-		return nil, fmt.Errorf("%s: no index of snapshot %s matches %s", repo.Store, selected[0].Snapshot.Name, strings.Join(c.Indices, " "))
+		return nil, errors.New(nothingMatches(repo, &selected[0], c.Indices))
 	}
 	return s, nil
+}
+
+func nothingMatches(r *Repository, from *Selected, indices flow.Patterns) string {
+	return fmt.Sprintf("%s: no index of snapshot %s matches %s", r.Store, from.Snapshot.Name, strings.Join(indices, " "))
 }
 
 // agree checks that the repository's list, which has no checksum, says of the snapshots what they say of
