@@ -14,6 +14,7 @@ import (
 	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/format/lucene"
+	"github.com/narudata/naru/internal/ahead"
 )
 
 // IndexInfo is what the metadata of an index tell, without reading a document.
@@ -37,7 +38,7 @@ type IndexInfo struct {
 
 // Inspect describes the chosen indices in the order of their names, from metadata alone.
 func (s *Source) Inspect(ctx context.Context) iter.Seq2[IndexInfo, error] {
-	return ahead(ctx, pointers(s.indices), s.inspect)
+	return ahead.Each(ctx, pointers(s.indices), s.inspect)
 }
 
 // Groups implements flow.Describer. What is read for it is read once.

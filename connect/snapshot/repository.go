@@ -14,6 +14,7 @@ import (
 
 	"github.com/narudata/naru/blob"
 	format "github.com/narudata/naru/format/snapshot"
+	"github.com/narudata/naru/internal/ahead"
 )
 
 // Bounds of what is read whole, in bytes.
@@ -185,7 +186,7 @@ func (r *Repository) Select(ctx context.Context, name string) ([]Selected, error
 	if len(refs) == 0 {
 		return nil, r.unknown(name)
 	}
-	selected, err := parallel(ctx, refs, func(ctx context.Context, ref *format.Ref) (Selected, error) {
+	selected, err := ahead.All(ctx, refs, func(ctx context.Context, ref *format.Ref) (Selected, error) {
 		s, err := r.Snapshot(ctx, ref)
 		return Selected{ref, s}, err
 	})

@@ -20,6 +20,7 @@ import (
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/format/lucene"
 	format "github.com/narudata/naru/format/snapshot"
+	"github.com/narudata/naru/internal/ahead"
 )
 
 // Config says what to read.
@@ -231,7 +232,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 			shape, err := s.shapeOf(ctx, of)
 			return described{of, shape, err}, nil
 		}
-		for d := range ahead(ctx, pointers(s.indices), describe) { //nolint:errcheck // the errors are in the results
+		for d := range ahead.Each(ctx, pointers(s.indices), describe) { //nolint:errcheck // the errors are in the results
 			if d.err != nil {
 				if !yield(flow.Part{ID: d.of.Name, Group: d.of.Name}, classify(d.err)) {
 					return
@@ -242,7 +243,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 			for n := range places {
 				places[n] = place{d.of, d.shape, n}
 			}
-			for p := range ahead(ctx, places, plan) { //nolint:errcheck // the errors are in the results
+			for p := range ahead.Each(ctx, places, plan) { //nolint:errcheck // the errors are in the results
 				for _, part := range p.parts {
 					if !yield(part, nil) {
 						return

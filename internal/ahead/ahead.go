@@ -1,4 +1,5 @@
-package snapshot
+// Package ahead does many small things that wait for others, some of them at a time, and gives the results in order.
+package ahead
 
 import (
 	"context"
@@ -10,10 +11,10 @@ import (
 // lookups is how many small reads are under way at a time: they wait for the store more than for a processor.
 func lookups() int { return max(8, 4*runtime.GOMAXPROCS(0)) }
 
-// parallel applies f to all of in, and gives the results in order. The first error stops it.
-func parallel[T, U any](ctx context.Context, in []T, f func(context.Context, T) (U, error)) ([]U, error) {
+// All applies f to all of in, and gives the results in order. The first error stops it.
+func All[T, U any](ctx context.Context, in []T, f func(context.Context, T) (U, error)) ([]U, error) {
 	out := make([]U, 0, len(in))
-	for v, err := range ahead(ctx, in, f) {
+	for v, err := range Each(ctx, in, f) {
 		if err != nil {
 			return nil, err
 		}
@@ -22,9 +23,9 @@ func parallel[T, U any](ctx context.Context, in []T, f func(context.Context, T) 
 	return out, nil
 }
 
-// ahead applies f to each of in and yields the results in order, working ahead of who takes them by a bounded
+// Each applies f to each of in and yields the results in order, working ahead of who takes them by a bounded
 // number.
-func ahead[T, U any](ctx context.Context, in []T, f func(context.Context, T) (U, error)) iter.Seq2[U, error] {
+func Each[T, U any](ctx context.Context, in []T, f func(context.Context, T) (U, error)) iter.Seq2[U, error] {
 	type result struct {
 		v   U
 		err error
