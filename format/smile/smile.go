@@ -1,4 +1,4 @@
-// Package smile reads SMILE, the binary JSON in which Elasticsearch and OpenSearch keep the metadata of
+// Package smile reads and writes SMILE, the binary JSON in which Elasticsearch and OpenSearch keep the metadata of
 // snapshots, and documents that a client sent so.
 //
 // Source: https://github.com/FasterXML/smile-format-specification (version 1.0.6), and Jackson's encoder
@@ -43,6 +43,7 @@ import (
 	"math/big"
 	"strconv"
 
+	"github.com/narudata/naru/format/tree"
 	"github.com/narudata/naru/internal/jackson"
 )
 
@@ -69,11 +70,18 @@ func Decode(data []byte) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := d.value(0)
+	return d.whole()
+}
+
+// DecodeTree gives the value as Decode does, but objects are tree.Object: members in the order of the content,
+// equal keys as often as they occur.
+func DecodeTree(data []byte) (any, error) {
+	d, err := newDecoder(data)
 	if err != nil {
 		return nil, err
 	}
-	return v, d.end()
+	d.ordered = true
+	return d.whole()
 }
 
 // AppendJSON appends the value as JSON, in the order of the content, as the servers print it: binary in
@@ -92,6 +100,18 @@ func AppendJSON(dst, data []byte) ([]byte, error) {
 		return dst, err
 	}
 	return out, nil
+}
+
+// whole reads the value and the end of the content.
+func (d *decoder) whole() (any, error) {
+	v, err := d.value(0)
+	if err == nil {
+		err = d.end()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return v, nil
 }
 
 func (d *decoder) value(depth int) (any, error) {
@@ -148,7 +168,11 @@ func (d *decoder) object(depth int) (any, error) {
 	if depth > maxDepth {
 		return nil, d.corrupt("nested deeper than %d", maxDepth)
 	}
-	m := map[string]any{}
+	var m map[string]any
+	o := tree.Object{}
+	if !d.ordered {
+		m = map[string]any{}
+	}
 	for {
 		kind, err := d.key()
 		if err != nil {
@@ -157,6 +181,9 @@ func (d *decoder) object(depth int) (any, error) {
 		var name string
 		switch kind {
 		case keyEnd:
+			if d.ordered {
+				return o, nil
+			}
 			return m, nil
 		case keyShared:
 			name = d.names.text(d.ref)
@@ -167,7 +194,11 @@ func (d *decoder) object(depth int) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		m[name] = v
+		if d.ordered {
+			o = append(o, tree.Member{Name: name, Value: v})
+		} else {
+			m[name] = v
+		}
 	}
 }
 

@@ -42,11 +42,16 @@ const maxNumber = 16 << 10
 // endOfContent is the marker that may follow the value.
 const endOfContent = 0xff
 
+// endOfText ends a text of any length. No byte of UTF-8 is like it.
+const endOfText = 0xfc
+
 type decoder struct {
 	data  []byte
 	pos   int
 	start int // of the token at hand, for errors
 	limit int // of the output in bytes
+
+	ordered bool // objects are tree.Object
 
 	names, values table
 
@@ -275,7 +280,7 @@ func (d *decoder) shortText(n int, ascii bool, t *table) error {
 }
 
 func (d *decoder) longText(ascii bool) error {
-	const endOfText = 0xfc
+
 	n := bytes.IndexByte(d.data[d.pos:], endOfText)
 	if n < 0 {
 		return d.corrupt("text without an end")
