@@ -1,5 +1,5 @@
-// Package blob is one small interface over places that hold named blobs: directories and S3. A blob is never
-// changed once written.
+// Package blob is one small interface over places that hold named blobs: directories and S3. Blobs appear
+// whole or not at all, and but for the few that are replaced whole, they are never changed.
 package blob
 
 import (
@@ -33,7 +33,7 @@ var ErrNoListing = errors.New("the store cannot be listed")
 
 // What is wrong with a whole store: see Refused.
 var (
-	// ErrDenied says that the store does not let these credentials read.
+	// ErrDenied says that the store does not let these credentials read, or write.
 	ErrDenied = errors.New("access denied")
 	// ErrExpired says that the credentials are valid no more, or cannot be had. After they are renewed, reading
 	// goes on.

@@ -9,15 +9,17 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"sync"
 )
 
-// Dir is a Store over a directory. No name reaches outside of it, not by "..", nor by a symbolic link.
+// Dir is a Writer over a directory. No name reaches outside of it, not by "..", nor by a symbolic link.
 type Dir struct {
 	root *os.Root
 	path string
-}
 
-var _ Store = (*Dir)(nil)
+	mu        sync.Mutex
+	unsettled map[string]bool // guarded by mu: directories whose entries may not be durable
+}
 
 // OpenDir opens the directory at path.
 func OpenDir(path string) (*Dir, error) {
@@ -25,7 +27,7 @@ func OpenDir(path string) (*Dir, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Dir{root, path}, nil
+	return &Dir{root: root, path: path}, nil
 }
 
 // Open implements Store.
@@ -33,21 +35,30 @@ func (d *Dir) Open(ctx context.Context, name string, off, n int64) (io.ReadClose
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	f, info, err := d.file(name)
+	if err != nil {
+		return nil, err
+	}
+	if n < 0 || n > info.Size()-off {
+		n = max(0, info.Size()-off)
+	}
+	return section{io.NewSectionReader(f, off, n), f}, nil
+}
+
+// file opens the file of a blob.
+func (d *Dir) file(name string) (*os.File, fs.FileInfo, error) {
 	f, err := d.root.Open(filepath.FromSlash(name))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.path, err)
+		return nil, nil, fmt.Errorf("%s: %w", d.path, err)
 	}
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
 		err = fmt.Errorf("%s/%s is not a regular file", d.path, name)
 	}
 	if err != nil {
-		return nil, errors.Join(err, f.Close())
+		return nil, nil, errors.Join(err, f.Close())
 	}
-	if n < 0 || n > info.Size()-off {
-		n = max(0, info.Size()-off)
-	}
-	return section{io.NewSectionReader(f, off, n), f}, nil
+	return f, info, nil
 }
 
 type section struct {

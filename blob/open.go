@@ -28,9 +28,18 @@ func Open(ctx context.Context, place string) (Closer, error) {
 		}
 		return NewAhead(s, AheadConfig{}), nil
 	}
-	path, ok := strings.CutPrefix(place, "file://")
-	if !ok && strings.Contains(place, "://") {
-		return nil, fmt.Errorf("%s: give a path, a file:// URL or an s3:// URL", place)
+	path, err := localPath(place)
+	if err != nil {
+		return nil, err
 	}
 	return OpenDir(path)
+}
+
+// localPath is the path of a place that is not remote.
+func localPath(place string) (string, error) {
+	path, ok := strings.CutPrefix(place, "file://")
+	if !ok && strings.Contains(place, "://") {
+		return "", fmt.Errorf("%s: give a path, a file:// URL or an s3:// URL", place)
+	}
+	return path, nil
 }
