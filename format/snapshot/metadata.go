@@ -1,6 +1,7 @@
 package snapshot
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"math"
@@ -35,7 +36,7 @@ type ShardFailure struct {
 
 // ReadSnapshot decodes a snapshot's own blob.
 func ReadSnapshot(b []byte) (*Snapshot, error) {
-	m, err := DecodeBlob(snapshotCodec, b)
+	m, err := DecodeBlob(SnapshotCodec, b)
 	if err != nil {
 		return nil, err
 	}
@@ -99,7 +100,7 @@ type Index struct {
 
 // ReadIndex decodes an index's metadata blob.
 func ReadIndex(b []byte, name string) (*Index, error) {
-	m, err := DecodeBlob(indexCodec, b)
+	m, err := DecodeBlob(IndexCodec, b)
 	if err != nil {
 		return nil, err
 	}
@@ -169,11 +170,11 @@ func mapping(v any) (map[string]any, error) {
 
 // embedded decodes JSON or SMILE in bytes, perhaps compressed (CompressedXContent).
 func embedded(raw []byte) (any, error) {
-	plain, err := decompress(raw)
+	plain, _, err := decompress(raw)
 	if err != nil {
 		return nil, err
 	}
-	if strings.HasPrefix(string(plain[:min(3, len(plain))]), ":)\n") {
+	if isSmile(plain) {
 		return smile.Decode(plain)
 	}
 	var v any
@@ -182,6 +183,8 @@ func embedded(raw []byte) (any, error) {
 	}
 	return v, nil
 }
+
+func isSmile(plain []byte) bool { return bytes.HasPrefix(plain, []byte(smile.Header)) }
 
 func keys(m map[string]any) []string {
 	k := make([]string, 0, len(m))
@@ -340,7 +343,7 @@ func (f *File) Part(k int64) string {
 
 // ReadShard decodes a shard's blob.
 func ReadShard(b []byte) (*Shard, error) {
-	m, err := DecodeBlob(snapshotCodec, b)
+	m, err := DecodeBlob(SnapshotCodec, b)
 	if err != nil {
 		return nil, err
 	}
@@ -352,33 +355,49 @@ func ReadShard(b []byte) (*Shard, error) {
 		if !ok {
 			return nil, corruptf("a file is %T", v)
 		}
-		o := object{m, &bad}
-		f := File{
-			Name: o.string("name"), Physical: o.string("physical_name"), Length: o.int("length"),
-			Checksum: o.string("checksum"), PartSize: math.MaxInt64,
+		f, err := readFile(m)
+		if err != nil {
+			return nil, err
 		}
-		if _, ok := m["part_size"]; ok {
-			f.PartSize = o.int("part_size")
-		}
-		switch meta := m["meta_hash"].(type) {
-		case nil:
-		case []byte:
-			f.Meta = meta
-		default:
-			o.note("meta_hash", meta)
-		}
-		switch {
-		case bad != nil:
-			return nil, bad
-		case !validName(f.Name) || !validName(f.Physical) || seen[f.Physical]:
+		if seen[f.Physical] {
 			return nil, corruptf("file %q in blob %q", f.Physical, f.Name)
-		case f.Length < 0 || f.PartSize <= 0:
-			return nil, corruptf("file %q has %d bytes in parts of %d", f.Physical, f.Length, f.PartSize)
-		case strings.HasPrefix(f.Name, "v__") && int64(len(f.Meta)) != f.Length:
-			return nil, corruptf("file %q has %d bytes, and %d of them here", f.Physical, f.Length, len(f.Meta))
 		}
 		seen[f.Physical] = true
 		s.Files = append(s.Files, f)
 	}
 	return s, bad
+}
+
+// virtual is what the name of a file begins with that has no blob.
+const virtual = "v__"
+
+// readFile decodes a file's element, see EditFiles.
+func readFile(m map[string]any) (File, error) {
+	var bad error
+	o := object{m, &bad}
+	f := File{
+		Name: o.string("name"), Physical: o.string("physical_name"), Length: o.int("length"),
+		Checksum: o.string("checksum"), PartSize: math.MaxInt64,
+	}
+	if _, ok := m["part_size"]; ok {
+		f.PartSize = o.int("part_size")
+	}
+	switch meta := m["meta_hash"].(type) {
+	case nil:
+	case []byte:
+		f.Meta = meta
+	default:
+		o.note("meta_hash", meta)
+	}
+	switch {
+	case bad != nil:
+		return File{}, bad
+	case !validName(f.Name) || !validName(f.Physical):
+		return File{}, corruptf("file %q in blob %q", f.Physical, f.Name)
+	case f.Length < 0 || f.PartSize <= 0:
+		return File{}, corruptf("file %q has %d bytes in parts of %d", f.Physical, f.Length, f.PartSize)
+	case strings.HasPrefix(f.Name, virtual) && int64(len(f.Meta)) != f.Length:
+		return File{}, corruptf("file %q has %d bytes, and %d of them here", f.Physical, f.Length, len(f.Meta))
+	}
+	return f, nil
 }
