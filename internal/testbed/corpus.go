@@ -150,6 +150,11 @@ func (c *corpus) create(i int) {
 		mapping["_source"] = map[string]any{"enabled": false}
 	case "synthetic": // `_source` is made up out of doc values
 		switch {
+		case !c.n.OpenSearch && c.n.Major == 8 && c.n.Minor < 16: // said in the mapping; fewer fields can be made up
+			ix.bodiless = true
+			mapping["_source"] = map[string]any{"mode": "synthetic"}
+			props["t"] = map[string]any{"type": "keyword"}
+			delete(props, "free")
 		case !c.n.OpenSearch && c.n.Major >= 8:
 			ix.bodiless = true
 			settings["index.mapping.source.mode"] = "synthetic"

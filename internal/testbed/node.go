@@ -21,10 +21,10 @@ import (
 
 // Servers lists the servers that Start knows, each with its version in search/pom.xml. A name may be followed by
 // @VERSION for another version of the same generation, if its jars can be had: "es7@7.3.2".
-var Servers = []string{"es56", "es68", "es710", "es717", "es8", "os13", "os29", "os219", "os3"}
+var Servers = []string{"es56", "es68", "es710", "es717", "es84", "es811", "es8", "os13", "os29", "os219", "os3"}
 
 // OlderServers are more versions, with file formats that none of Servers writes or between those that they write.
-var OlderServers = []string{"es50@5.0.2", "es60@6.0.1", "es6@6.5.4", "es7@7.0.1", "es7@7.6.2", "es7@7.9.3", "os29@2.0.0", "os30@3.0.0"}
+var OlderServers = []string{"es50@5.0.2", "es60@6.0.1", "es6@6.5.4", "es7@7.0.1", "es7@7.6.2", "es7@7.9.3", "es84@8.7.1", "os29@2.0.0", "os30@3.0.0"}
 
 // How long the steps of Start may take.
 const (

@@ -1,4 +1,4 @@
-// Package bucket starts S3 servers for tests: one bucket in memory, whose server checks every signature and makes
+// Package bucket starts S3 servers for tests: two buckets in memory, whose server checks every signature and makes
 // as much trouble as a test asks for.
 package bucket
 
@@ -28,19 +28,23 @@ import (
 // What the server is called, and who may use it.
 const (
 	Name      = "backups"
+	Other     = "archive" // another bucket
 	Region    = "ap-northeast-2"
 	Domain    = "s3.naru.test" // requests to backups.s3.naru.test name the bucket by the host
 	AccessKey = "AKIDNARUTEST"
 	secretKey = "a secret+that/nobody=guesses"
 )
 
-// A Server is an S3 server with one bucket.
+// A Server is an S3 server.
 type Server struct {
 	URL string // http://127.0.0.1:port
 
 	http     *httptest.Server
 	upstream http.Handler
 	objects  gofakes3.Backend // nil: upstream's own
+
+	writes    sync.Mutex   // held while something is written
+	copyLimit atomic.Int64 // see CopyLimit
 
 	mu       sync.Mutex           // guards what follows
 	requests []Request            // all, in order
@@ -54,7 +58,8 @@ type Server struct {
 
 // A Request is one that the server got.
 type Request struct {
-	List     bool   // of keys; else the GET of an object
+	List     bool   // of keys; else about an object
+	Bucket   string
 	Key      string // of the object, or the prefix of a listing
 	HostName bool   // the host names the bucket, rather than the path
 	Range    string
@@ -62,6 +67,10 @@ type Request struct {
 	Token    string // of the session
 	Payer    string
 	Method   string
+	Copy     string // what is copied, as bucket/key
+	Upload   string // in parts, that is meant
+	Part     string // the number of the part
+	New      bool   // the object must not exist (If-None-Match)
 }
 
 // An Error is an answer of S3's kind.
@@ -73,17 +82,20 @@ type Error struct {
 }
 
 // Start starts a server that ends with the test. Objects are served by upstream, which is asked as if requests named
-// the bucket in their paths, or, if it is nil, from memory: see Put.
+// the bucket in their paths, or, if it is nil, from memory: see Put. Only that can be written.
 func Start(tb testing.TB, upstream http.Handler) *Server {
 	tb.Helper()
 	s := &Server{upstream: upstream, conns: map[net.Conn]bool{}}
 	if upstream == nil {
 		backend := s3mem.New()
-		if err := backend.CreateBucket(Name); err != nil {
-			tb.Fatal(err)
+		for _, name := range []string{Name, Other} {
+			if err := backend.CreateBucket(name); err != nil {
+				tb.Fatal(err)
+			}
 		}
 		s.upstream, s.objects = gofakes3.New(backend, gofakes3.WithTimeSkewLimit(0)).Server(), backend
 	}
+	s.copyLimit.Store(5 << 30)
 	s.http = httptest.NewUnstartedServer(s)
 	s.http.Config.ConnState = func(c net.Conn, state http.ConnState) {
 		if state == http.StateNew {
@@ -224,14 +236,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	req := Request{
 		Range: r.Header.Get("Range"), IfMatch: r.Header.Get("If-Match"), Token: r.Header.Get("X-Amz-Security-Token"),
 		Payer: r.Header.Get("X-Amz-Request-Payer"), Method: r.Method,
+		Upload: r.URL.Query().Get("uploadId"), Part: r.URL.Query().Get("partNumber"), New: r.Header.Get("If-None-Match") == "*",
 	}
-	key := strings.TrimPrefix(r.URL.Path, "/")
-	if r.Host == Name+"."+Domain {
-		req.HostName = true
+	req.Copy, _ = url.QueryUnescape(r.Header.Get("X-Amz-Copy-Source"))
+	bucket, key := "", strings.TrimPrefix(r.URL.Path, "/")
+	if host, ok := strings.CutSuffix(r.Host, "."+Domain); ok {
+		bucket, req.HostName = host, true
 	} else {
-		key = strings.TrimPrefix(strings.TrimPrefix(key, Name), "/")
+		bucket, key, _ = strings.Cut(key, "/")
 	}
-	req.Key = key
+	req.Bucket, req.Key = bucket, key
 	if req.List = r.URL.Query().Get("list-type") == "2"; req.List {
 		req.Key = r.URL.Query().Get("prefix")
 	}
@@ -254,7 +268,20 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	answer := s.ask(r, key)
+	body, ok := trouble.body(w, r)
+	if !ok {
+		return
+	}
+	if err := checkBody(r, body); err != nil {
+		err.write(w)
+		return
+	}
+	var answer *httptest.ResponseRecorder
+	if s.objects != nil && (r.Method == http.MethodPut || r.Method == http.MethodPost) {
+		answer = s.write(r, bucket, key, body)
+	} else {
+		answer = s.ask(r, bucket, key, body)
+	}
 	if tag := answer.Header().Get("ETag"); req.IfMatch != "" && answer.Code < 300 && req.IfMatch != tag {
 		(&Error{http.StatusPreconditionFailed, "PreconditionFailed", "At least one of the preconditions did not hold", ""}).write(w)
 		return
@@ -263,10 +290,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // ask has upstream answer.
-func (s *Server) ask(r *http.Request, key string) *httptest.ResponseRecorder {
+func (s *Server) ask(r *http.Request, bucket, key string, body []byte) *httptest.ResponseRecorder {
 	q := r.Clone(r.Context())
-	q.URL = &url.URL{Path: "/" + Name + "/" + key, RawQuery: r.URL.RawQuery}
+	q.URL = &url.URL{Path: "/" + bucket + "/" + key, RawQuery: r.URL.RawQuery}
 	q.Host, q.RequestURI = "127.0.0.1", ""
+	q.Body, q.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 	w := httptest.NewRecorder()
 	s.upstream.ServeHTTP(w, q)
 	return w

@@ -1,6 +1,7 @@
 package bucket
 
 import (
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -58,6 +59,25 @@ func (t *Trouble) draw(n int) (kind string, after int) {
 	return kind, t.rng.IntN(max(1, n))
 }
 
+// body reads a request's body. With trouble, which is counted as "upload cut", the connection ends within it.
+func (t *Trouble) body(w http.ResponseWriter, r *http.Request) (body []byte, ok bool) {
+	if t != nil && r.ContentLength > 0 {
+		t.mu.Lock()
+		cut := t.rng.Float64() < t.Rate/4
+		after := t.rng.Int64N(r.ContentLength)
+		if cut {
+			t.made["upload cut"]++
+		}
+		t.mu.Unlock()
+		if cut {
+			_, _ = io.CopyN(io.Discard, r.Body, after)
+			reset(w)
+		}
+	}
+	body, err := io.ReadAll(r.Body)
+	return body, err == nil
+}
+
 // answer writes an answer, with trouble.
 func (t *Trouble) answer(w http.ResponseWriter, r *http.Request, answer *httptest.ResponseRecorder) {
 	body := answer.Body.Bytes()
@@ -93,7 +113,9 @@ func (t *Trouble) answer(w http.ResponseWriter, r *http.Request, answer *httptes
 	if kind == "short" {
 		body = body[:after] // and everything else says that this is all
 	}
-	header.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method != http.MethodHead {
+		header.Set("Content-Length", strconv.Itoa(len(body)))
+	}
 	w.WriteHeader(answer.Code)
 	flush := func() { _ = http.NewResponseController(w).Flush() }
 	switch kind {

@@ -1,7 +1,7 @@
 #!/bin/bash
 # node.sh NAME[@VERSION] HTTP_PORT DATA_DIR REPO_DIR [setting=value ...]
-#   NAME: a profile of pom.xml: es56 es68 es710 es717 es8 os13 os29 os219 os3; or, with VERSION, the profile of its
-#   generation: es50 (5.0), es5 (5.x), es60 (6.0 to 6.3), es6 (6.x), es7, os29 (2.x), os30 (3.0)
+#   NAME: a profile of pom.xml: es56 es68 es710 es717 es84 es811 es8 os13 os29 os219 os3; or, with VERSION, the profile of
+#   its generation: es50 (5.0), es5 (5.x), es60 (6.0 to 6.3), es6 (6.x), es7, es84 (8.4 to 8.11), os29 (2.x), os30 (3.0)
 # Starts one Elasticsearch or OpenSearch node in the foreground on 127.0.0.1:HTTP_PORT (transport: HTTP_PORT+100), with
 # the server's jars from Maven Central and no distribution. The first start of a NAME downloads and builds, under
 # .cache/search of the project. In the environment:
