@@ -10,9 +10,12 @@ type Commit struct {
 	Lucene     string // version that wrote the commit
 	Created    int    // major version that created the index; 0 before Lucene 7
 	Version    int32  // of the file's format
+	Oldest     string // version of the oldest segment; "" if there is none
 	Generation int64
 	Segments   []CommitSegment
 	UserData   map[string]string // max_seq_no, local_checkpoint, history_uuid, …
+
+	createdAt, createdEnd int // where Created stands in the file
 }
 
 // A CommitSegment is a segment as its commit sees it.
@@ -77,7 +80,9 @@ func readCommit(name string, b []byte) (*Commit, error) {
 	}
 	c.Lucene = in.luceneVersion()
 	if v >= segments70 {
+		c.createdAt = in.p
 		c.Created = in.vint()
+		c.createdEnd = in.p
 	}
 	in.i64() // version
 	if v >= segments72 {
@@ -90,7 +95,7 @@ func readCommit(name string, b []byte) (*Commit, error) {
 		return nil, corruptf("%d segments announced, %d bytes left", n, in.left())
 	}
 	if n > 0 {
-		in.luceneVersion()
+		c.Oldest = in.luceneVersion()
 	}
 	c.Segments = make([]CommitSegment, 0, n)
 	for range n {

@@ -6,12 +6,28 @@ import "fmt"
 type FieldInfo struct {
 	Name         string
 	Number       int
+	Index        IndexOptions
+	NoNorms      bool // norms are omitted
 	DocValues    byte // docValuesNone, …
 	SkipIndex    byte // of doc values; 0: none
 	DocValuesGen int64
 	SoftDeletes  bool // the soft-deletes field
+	Points       int  // dimensions; 0: none
+	Vectors      int  // dimensions; 0: none
 	Attributes   map[string]string
 }
+
+// IndexOptions says what a field's terms are indexed with (org.apache.lucene.index.IndexOptions).
+type IndexOptions byte
+
+// Index options; each has what those before it have.
+const (
+	NotIndexed IndexOptions = iota
+	IndexedDocs
+	IndexedFreqs
+	IndexedPositions
+	IndexedOffsets
+)
 
 // Types of doc values, as field infos name them.
 const (
@@ -50,7 +66,7 @@ func (fi *FieldInfos) field(number int) *FieldInfo {
 // Lucene90…, Lucene94…):
 //
 //	index header; vInt n × {
-//	  string name; vInt number; byte bits (8: soft-deletes field); byte index options; byte doc-values type
+//	  string name; vInt number; byte bits (2: norms omitted, 8: soft-deletes field); byte index options; byte doc-values type
 //	  [94 ≥v2: byte skip index]; long doc-values generation; map attributes
 //	  [≥60: vInt point dimensions, if not 0: [60 ≥v2, 90, 94: vInt index dimensions] vInt bytes]
 //	  [90: vInt vector dimension, byte similarity]; [94: vInt vector dimension, byte encoding, byte similarity]
@@ -95,15 +111,19 @@ func (in *input) fieldInfos(h Header, id ID) (*FieldInfos, error) {
 	}
 	for range n {
 		f := FieldInfo{Name: in.string(), Number: in.vint()}
-		f.SoftDeletes = in.byte()&8 != 0
-		in.byte() // index options
+		bits := in.byte()
+		f.NoNorms, f.SoftDeletes = bits&2 != 0, bits&8 != 0
+		f.Index = IndexOptions(in.byte())
 		f.DocValues = in.byte()
 		if h.Codec == "Lucene94FieldInfos" && h.Version >= 2 {
 			f.SkipIndex = in.byte()
 		}
 		f.DocValuesGen = in.i64()
 		f.Attributes = in.stringMap()
-		if points && in.vint() != 0 {
+		if points {
+			f.Points = in.vint()
+		}
+		if f.Points != 0 {
 			if indexDimensions {
 				in.vint()
 			}
@@ -111,10 +131,10 @@ func (in *input) fieldInfos(h Header, id ID) (*FieldInfos, error) {
 		}
 		switch h.Codec {
 		case "Lucene90FieldInfos":
-			in.vint()
+			f.Vectors = in.vint()
 			in.byte()
 		case "Lucene94FieldInfos":
-			in.vint()
+			f.Vectors = in.vint()
 			in.take(2)
 		}
 		if in.err != nil {
@@ -122,6 +142,9 @@ func (in *input) fieldInfos(h Header, id ID) (*FieldInfos, error) {
 		}
 		if f.DocValues > docValuesSortedNumeric {
 			return nil, corruptf("field %q has doc values of type %d", f.Name, f.DocValues)
+		}
+		if f.Index > IndexedOffsets {
+			return nil, corruptf("field %q has index options %d", f.Name, f.Index)
 		}
 		_, sameName := fi.byName[f.Name]
 		_, sameNumber := fi.byNumber[f.Number]

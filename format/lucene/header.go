@@ -150,6 +150,22 @@ func Checksum(f File) (string, error) {
 	return strconv.FormatUint(uint64(crc), 36), err
 }
 
+// ChecksumBytes checks a whole file in memory, and gives its checksum as Checksum does.
+func ChecksumBytes(b []byte) (string, error) {
+	if _, err := CheckBytes(b); err != nil {
+		return "", err
+	}
+	crc, err := footer(b)
+	return strconv.FormatUint(uint64(crc), 36), err
+}
+
+// seal gives a file its footer.
+func seal(body []byte) []byte {
+	body = binary.BigEndian.AppendUint32(body, footerMagic)
+	body = binary.BigEndian.AppendUint32(body, 0)
+	return binary.BigEndian.AppendUint64(body, uint64(crc32.ChecksumIEEE(body)))
+}
+
 func checksumError(want, got uint32) error {
 	return corruptf("checksum is %08x, should be %08x", got, want)
 }

@@ -11,12 +11,14 @@ type Segment struct {
 	Info   *SegmentInfo
 	Fields *FieldInfos
 
-	dir     Directory // of the shard
-	files   Directory // of the segment's own files: dir, or the compound file
+	flushed *FieldInfos // as they were when the segment was written, if Fields are of a later generation
+	dir     Directory   // of the shard
+	files   Directory   // of the segment's own files: dir, or the compound file
 	checker *Checker
 }
 
-// OpenSegment reads what describes a segment: its .si, .cfe and .fnm files, each with its checksum. The larger
+// OpenSegment reads what describes a segment: its .si, .cfe and .fnm files, of these both the
+// first and the current one, each with its checksum. The larger
 // files are checked by checker when they are first read.
 func OpenSegment(dir Directory, cs CommitSegment, checker *Checker) (*Segment, error) {
 	s := &Segment{CommitSegment: cs, dir: dir, files: dir, checker: checker}
@@ -32,12 +34,15 @@ func OpenSegment(dir Directory, cs CommitSegment, checker *Checker) (*Segment, e
 			return nil, err
 		}
 	}
-	if cs.FieldInfosGen == -1 {
-		s.Fields, err = readFieldInfos(s.files, cs.Name+".fnm", cs.ID)
-	} else {
-		s.Fields, err = readFieldInfos(dir, cs.Name+"_"+generation(cs.FieldInfosGen)+".fnm", cs.ID)
-	}
+	own, err := readFieldInfos(s.files, cs.Name+".fnm", cs.ID)
 	if err != nil {
+		return nil, err
+	}
+	if s.Fields = own; cs.FieldInfosGen == -1 {
+		return s, nil
+	}
+	s.flushed = own
+	if s.Fields, err = readFieldInfos(dir, cs.Name+"_"+generation(cs.FieldInfosGen)+".fnm", cs.ID); err != nil {
 		return nil, err
 	}
 	return s, nil

@@ -9,10 +9,14 @@ import (
 type SegmentInfo struct {
 	Format      string // the file's codec name and version, "Lucene90SegmentInfo/0"
 	Lucene      string // version that wrote the segment
+	MinVersion  string // the oldest version that wrote a segment merged into it; "" if it does not say, as before Lucene 7
 	MaxDoc      int    // documents, deleted ones and nested children among them
 	Compound    bool
 	Diagnostics map[string]string
 	Attributes  map[string]string // as "Lucene87StoredFieldsFormat.mode": information only
+	Sort        IndexSort
+
+	minVersionAt int // where MinVersion stands in the file
 }
 
 // readSegmentInfo decodes a .si file. Layout (Lucene62SegmentInfoFormat, Lucene70…, Lucene86…, Lucene90…,
@@ -20,7 +24,7 @@ type SegmentInfo struct {
 //
 //	index header; int×3 version of Lucene; [≥70: byte has oldest version, 1 → int×3]
 //	int maxDoc; byte compound (1: yes, -1: no); [written by Lucene ≥9.9: byte has blocks]
-//	map diagnostics; set files; map attributes; index sort (not read); footer
+//	map diagnostics; set files; map attributes; [≥62: index sort]; footer
 //
 // Lucene 9.9 added a byte without a new name or version of the format; only the segment's own version tells.
 func readSegmentInfo(dir Directory, name string, id ID) (*SegmentInfo, error) {
@@ -62,7 +66,8 @@ func (in *input) segmentInfo(h Header, id ID) (*SegmentInfo, error) {
 		Lucene: fmt.Sprintf("%d.%d.%d", major, minor, bugfix),
 	}
 	if hasOldest && in.byte() == 1 {
-		in.take(12)
+		si.minVersionAt = in.p
+		si.MinVersion = fmt.Sprintf("%d.%d.%d", in.i32(), in.i32(), in.i32())
 	}
 	si.MaxDoc = int(in.i32())
 	si.Compound = in.byte() == 1
@@ -84,6 +89,11 @@ func (in *input) segmentInfo(h Header, id ID) (*SegmentInfo, error) {
 		if !strings.HasPrefix(f, "_") {
 			return nil, corruptf("lists %q, which is no file of a segment", f)
 		}
+	}
+	if h.Codec != "Lucene50SegmentInfo" {
+		si.Sort = in.indexSort(h.Codec == "Lucene86SegmentInfo" || h.Codec == "Lucene90SegmentInfo")
+	} else if in.left() > 0 {
+		si.Sort.Err = corruptf("%d bytes more than expected", in.left())
 	}
 	return si, nil
 }
