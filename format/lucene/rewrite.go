@@ -8,9 +8,10 @@ import (
 )
 
 // SetMinVersion gives a whole .si file with v, as "9.0.0", in place of the oldest version that wrote a part of the segment
-// (SegmentInfo.MinVersion), and nothing else changed but the checksum. Lucene refuses to open a segment whose oldest
-// version is two major versions behind its own; what it finds there is up to the caller. A file that is not understood to
-// its end, that does not say a version, or was written by an older one than v, is ErrUnsupported or ErrCorrupt.
+// (SegmentInfo.MinVersion), and nothing else changed but the checksum. Lucene 10.5 refuses a segment whose oldest version
+// is two major versions behind its own, while 10.1 asks the commit (SetCreatedMajor); that the segment has nothing left
+// of an older version is up to the caller. A file that is not understood to its end, that does not say a version, or was
+// written by an older one than v, is ErrUnsupported or ErrCorrupt.
 func SetMinVersion(si []byte, v string) ([]byte, error) {
 	body, err := CheckBytes(si)
 	if err != nil {
@@ -55,9 +56,10 @@ func SetMinVersion(si []byte, v string) ([]byte, error) {
 }
 
 // SetCreatedMajor gives a whole segments_N file with another major version of Lucene that created the index
-// (Commit.Created), and nothing else changed but the checksum. Lucene opens an index that its own major version or the one
-// before created, and none with a segment older than that: such a commit is refused here too, and one of before
-// Lucene 7, which does not say. A file that is not understood is ErrUnsupported or ErrCorrupt.
+// (Commit.Created), and nothing else changed but the checksum. Lucene 10.1 refuses an index that was created two major
+// versions before its own, and every Lucene one with a segment older than what created it: a commit that would be so
+// is refused here too, and one of before Lucene 7, which does not say. A file that is not understood is ErrUnsupported or
+// ErrCorrupt.
 func SetCreatedMajor(commit []byte, major int) ([]byte, error) {
 	h, err := ReadIndexHeader(commit)
 	if err != nil {

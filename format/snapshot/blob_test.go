@@ -95,7 +95,7 @@ func TestEveryBlobOfEveryServerIsTheSameAfterItWasWrittenAgain(t *testing.T) {
 			t.Errorf("%s: (-before +after)\n%s", name, diff)
 		}
 	})
-	for _, want := range []string{"snapshot none", "snapshot deflate", "metadata none", "metadata deflate", "index-metadata none", "index-metadata deflate", "snapshots none", "snapshots deflate"} {
+	for _, want := range []string{"snapshot none", "snapshot deflate", "metadata none", "metadata deflate", "index-metadata none", "index-metadata deflate", "snapshots none", "snapshots deflate", "index-metadata zstd"} {
 		if seen[want] == 0 {
 			t.Errorf("no blob of %s among %v", want, seen)
 		}
