@@ -196,9 +196,29 @@ cannot be carried whole is in the report, with the reason.`,
 }
 
 // carry runs a flow, verifies what it wrote and reports.
-func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err error) {
+func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) error {
+	result, flowErr, err := c.carried(ctx, f, run)
+	if err != nil {
+		return err
+	}
+	if err := c.printCarry(f, result, run); err != nil {
+		return err
+	}
+	switch code := result.code(); code {
+	case exitOK:
+		return nil
+	case exitFailed:
+		return &exitError{code, flowErr}
+	default:
+		return &exitError{code: code}
+	}
+}
+
+// carried runs a flow and verifies what it wrote. flowErr is what stopped the flow, if anything did, and in the
+// report.
+func (c *common) carried(ctx context.Context, f *connect.Flow, run *runFlags) (result *carryReport, flowErr, err error) {
 	if run.workers < 0 {
-		return fmt.Errorf("--workers %d: want at least 0", run.workers)
+		return nil, nil, fmt.Errorf("--workers %d: want at least 0", run.workers)
 	}
 	o := f.Engine()
 	o.Workers = cmp.Or(run.workers, o.Workers)
@@ -210,7 +230,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	opened, err := f.Open(ctx, connect.Env{Getenv: c.Getenv, Stdout: c.Stdout, Log: o.Log})
 	if err != nil {
 		w.stop()
-		return err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, opened.Close()) }()
 	if c.wrap != nil {
@@ -220,7 +240,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 		at, stop, err := listen(ctx, run.listen, newMetrics(runner.snapshot, opened.State))
 		if err != nil {
 			w.stop()
-			return err
+			return nil, nil, err
 		}
 		defer func() { err = errors.Join(err, stop()) }()
 		o.Log.Info("metrics and profiles are served", "address", at)
@@ -236,7 +256,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 	if err := opened.CloseSink(); err != nil && flowErr == nil {
 		flowErr = err
 	}
-	result := newCarryReport(f.Source.String(), f.Sink.String(), &report, flowErr)
+	result = newCarryReport(f.Source.String(), f.Sink.String(), &report, flowErr)
 	result.Notes = append(notes(opened.Source), opened.Notes()...)
 	if run.verify && worthReadingBack(f, result, &report) {
 		reading, stop := until(ctx, drain)
@@ -248,24 +268,14 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) (err
 			result.State = stateInterrupted
 		case err != nil:
 			release()
-			return fmt.Errorf("everything was carried, but reading it back failed: %w", err)
+			return nil, nil, fmt.Errorf("everything was carried, but reading it back failed: %w", err)
 		default:
 			result.verified(v)
 		}
 	}
 	release()
 	result.Next = next(f, result)
-	if err := c.printCarry(f, result, run); err != nil {
-		return err
-	}
-	switch code := result.code(); code {
-	case exitOK:
-		return nil
-	case exitFailed:
-		return &exitError{code, flowErr}
-	default:
-		return &exitError{code: code}
-	}
+	return result, flowErr, nil
 }
 
 // worthReadingBack reports that what was written is all there will be for now.

@@ -139,6 +139,8 @@ carried is said.`,
 	flags.Var(&c.logFormat, "log-format", "write the log to standard error as `FORMAT` text or json")
 	root.AddCommand(
 		newCarryCommand(c),
+		newGraftCommand(c),
+		newMoveCommand(c),
 		newExplainCommand(c),
 		newRunCommand(c),
 		newVerifyCommand(c),

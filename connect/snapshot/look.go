@@ -3,7 +3,6 @@ package snapshot
 import (
 	"context"
 	"errors"
-	"iter"
 	"slices"
 
 	"github.com/narudata/naru/format/lucene"
@@ -37,17 +36,10 @@ func (r *Repository) Shard(ctx context.Context, from *Selected, ref *format.Inde
 // Commit is the shard's commit.
 func (s *Shard) Commit() *lucene.Commit { return s.shard.commit }
 
-// Segments opens the shard's segments, reading of each what describes it (.si, .cfe, .fnm) and no data.
-func (s *Shard) Segments(ctx context.Context) iter.Seq2[*lucene.Segment, error] {
-	return func(yield func(*lucene.Segment, error) bool) {
-		at := s.shard.at(ctx)
-		for _, cs := range s.shard.commit.Segments {
-			seg, err := lucene.OpenSegment(at, cs, &s.shard.checker)
-			if !yield(seg, s.shard.blame(cs.Name+".si", err)) {
-				return
-			}
-		}
-	}
+// Segment opens a segment of the shard's commit, reading what describes it (.si, .cfe, .fnm) and no data.
+func (s *Shard) Segment(ctx context.Context, cs lucene.CommitSegment) (*lucene.Segment, error) {
+	seg, err := lucene.OpenSegment(s.shard.at(ctx), cs, &s.shard.checker)
+	return seg, s.shard.blame(cs.Name+".si", err)
 }
 
 // Chosen gives the snapshots that a name means and, for each, its indices that match, by name. The repository's
