@@ -19,6 +19,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go/logging"
+	"golang.org/x/sync/semaphore"
 )
 
 // Style is how requests name the bucket.
@@ -44,11 +45,13 @@ type S3Config struct {
 	Idle          time.Duration // a connection that gives nothing for so long is given up, and the read resumed; 0: 30 s
 	Attempts      int           // after the first, until reading gets on; 0: 10; negative: none
 	FirstWait     time.Duration // bound of the first wait between attempts, doubled each time up to 20 s; 0: 100 ms
+	PartBytes     int64         // an upload that is larger goes in parts of this size, of at least 5 MiB for S3; 0: 16 MiB
+	CopyBytes     int64         // a copy by the server that is larger goes in parts of this size, of at most 5 GiB for S3; 0: 512 MiB
 	// Transport replaces the SDK's own, which heeds proxies and AWS_CA_BUNDLE.
 	Transport http.RoundTripper
 }
 
-// S3 is a Store over a prefix of a bucket. An Open is one ranged GET; whatever cuts the read short (a lost or
+// S3 is a Writer over a prefix of a bucket. An Open is one ranged GET; whatever cuts the read short (a lost or
 // silent connection, a body that ends early, a server that says to slow down) is answered by another from there
 // on, of the same version of the object.
 type S3 struct {
@@ -59,9 +62,11 @@ type S3 struct {
 	renewal sync.Mutex             // held while a client is made
 	met     atomic.Bool            // the server has answered, whatever it was
 	good    atomic.Pointer[string] // a key that could be read; nil: none yet
-}
 
-var _ Closer = (*S3)(nil)
+	memory        *semaphore.Weighted // bytes that are read to be uploaded
+	unconditional atomic.Bool         // the server knows no If-None-Match
+	copiesNothing atomic.Bool         // the server knows no CopyObject
+}
 
 // s3Client is a client of one region with credentials as they were found when it was made.
 type s3Client struct {
@@ -84,7 +89,13 @@ func (c S3Config) Open(ctx context.Context) (*S3, error) {
 	if c.FirstWait <= 0 {
 		c.FirstWait = 100 * time.Millisecond
 	}
-	s := &S3{config: c, backoff: backoff{max(0, c.Attempts), c.FirstWait, 20 * time.Second}}
+	if c.PartBytes <= 0 {
+		c.PartBytes = 16 << 20
+	}
+	if c.CopyBytes <= 0 {
+		c.CopyBytes = 512 << 20
+	}
+	s := &S3{config: c, backoff: backoff{max(0, c.Attempts), c.FirstWait, 20 * time.Second}, memory: semaphore.NewWeighted(uploadMemory)}
 	if c.Transport != nil {
 		s.http = &http.Client{Transport: c.Transport}
 	} else {
@@ -176,8 +187,12 @@ func (s *S3) renew(ctx context.Context, old *s3Client, region string) bool {
 	return true
 }
 
-// do makes a request until it succeeds, fails for good, no attempt is left or ctx is done.
+// do makes a request that reads until it succeeds, fails for good, no attempt is left or ctx is done.
 func (s *S3) do(ctx context.Context, key string, request func(*s3Client) error) error {
+	return s.doing(ctx, reading, key, request)
+}
+
+func (s *S3) doing(ctx context.Context, d deed, key string, request func(*s3Client) error) error {
 	moved, again := false, false
 	for failures := 1; ; failures++ {
 		client := s.client.Load()
@@ -206,7 +221,7 @@ func (s *S3) do(ctx context.Context, key string, request func(*s3Client) error) 
 			}
 		}
 		if !v.again || stranger || s.backoff.spent(failures) {
-			return s.explain(key, v, failures)
+			return s.explain(d, key, v, failures)
 		}
 		if err := s.backoff.wait(ctx, failures); err != nil {
 			return err
@@ -285,13 +300,12 @@ func (s *S3) List(ctx context.Context, dir string) iter.Seq2[Entry, error] {
 func (s *S3) page(ctx context.Context, prefix string, in *s3.ListObjectsV2Input) (*s3.ListObjectsV2Output, error) {
 	var out *s3.ListObjectsV2Output
 	var last verdict
-	err := s.do(ctx, prefix, func(c *s3Client) (err error) {
-		ctx, cancel := context.WithTimeoutCause(ctx, s.config.Idle, errSilent)
-		defer cancel()
-		out, err = c.ListObjectsV2(ctx, in)
+	err := s.do(ctx, prefix, func(c *s3Client) error {
+		err := timed(ctx, s.config.Idle, func(ctx context.Context) (err error) {
+			out, err = c.ListObjectsV2(ctx, in)
+			return err
+		})
 		switch {
-		case err != nil && errors.Is(context.Cause(ctx), errSilent):
-			err = errSilent
 		case err == nil && out.Name == nil && out.Prefix == nil && out.KeyCount == nil && out.IsTruncated == nil:
 			err = errCut // an empty body is an empty listing to the SDK
 		}
@@ -302,6 +316,17 @@ func (s *S3) page(ctx context.Context, prefix string, in *s3.ListObjectsV2Input)
 		err = fmt.Errorf("%s: %w: %w", s, ErrNoListing, last.cause)
 	}
 	return out, err
+}
+
+// timed makes a request that must be answered in time.
+func timed(ctx context.Context, patience time.Duration, request func(context.Context) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSilent)
+	defer cancel()
+	err := request(ctx)
+	if err != nil && errors.Is(context.Cause(ctx), errSilent) {
+		err = errSilent
+	}
+	return err
 }
 
 func (s *S3) payer() types.RequestPayer {

@@ -26,6 +26,7 @@ var errRange = errors.New("the range lies behind the end")
 type verdict struct {
 	mark       error  // what errors.Is finds in it; nil: nothing in particular
 	again      bool   // another attempt may succeed
+	unknown    bool   // the server does not know such requests
 	unlistable bool   // of a listing: it is not to be had, though objects may be
 	region     string // where the bucket is, if the server says so
 	code       string // S3's, or the status
@@ -44,7 +45,7 @@ var (
 		"NotSignedUp", "SignatureDoesNotMatch", "UnauthorizedAccess",
 	}
 	codesAgain = []string{
-		"Busy", "InternalError", "OperationAborted", "RequestLimitExceeded", "RequestThrottled", "RequestTimeout", "ServiceUnavailable",
+		"Busy", "ConditionalRequestConflict", "InternalError", "OperationAborted", "RequestLimitExceeded", "RequestThrottled", "RequestTimeout", "ServiceUnavailable",
 		"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "TooManyRequestsException",
 	}
 	codesFrozen = []string{"InvalidObjectState"}
@@ -95,8 +96,8 @@ func judge(err error) verdict {
 	case is(codesDenied), status == http.StatusUnauthorized, status == http.StatusForbidden:
 		v.mark, v.again = ErrDenied, false
 		v.unlistable = v.code == "AccessDenied" || v.code == http.StatusText(http.StatusForbidden)
-	case status == http.StatusNotImplemented, status == http.StatusMethodNotAllowed:
-		v.again, v.unlistable = false, true
+	case status == http.StatusNotImplemented, status == http.StatusMethodNotAllowed, v.code == "NotImplemented":
+		v.again, v.unlistable, v.unknown = false, true, true
 	case status == http.StatusNotFound:
 		v.mark, v.again = fs.ErrNotExist, false
 	case status == http.StatusPreconditionFailed:
@@ -110,8 +111,22 @@ func judge(err error) verdict {
 	return v
 }
 
+// A deed is what a request does, for those whose request is refused.
+type deed struct {
+	op    string
+	needs string // the right, and on what; %s is the keys of the store
+}
+
+var (
+	reading = deed{"open", "s3:GetObject on arn:aws:s3:::%s (and kms:Decrypt where a KMS key encrypts); without s3:ListBucket, a key that does not exist is denied too"}
+	writing = deed{"put", "s3:PutObject on arn:aws:s3:::%s (and kms:GenerateDataKey and kms:Decrypt where a KMS key encrypts)"}
+	copying = deed{"copy", "s3:PutObject on arn:aws:s3:::%s, s3:GetObject on what is copied (and s3:GetObjectTagging and s3:PutObjectTagging where objects have tags)"}
+	removal = deed{"remove", "s3:DeleteObject on arn:aws:s3:::%s"}
+	abortal = deed{"abort", "s3:AbortMultipartUpload on arn:aws:s3:::%s"}
+)
+
 // explain says for people what an error means and what to do.
-func (s *S3) explain(key string, v verdict, attempts int) error {
+func (s *S3) explain(d deed, key string, v verdict, attempts int) error {
 	at := s3Scheme + s.config.Bucket + "/" + key
 	switch {
 	case errors.Is(v.mark, ErrExpired) && v.code == codeSkewed:
@@ -125,14 +140,15 @@ func (s *S3) explain(key string, v verdict, attempts int) error {
 	case errors.Is(v.mark, ErrDenied) && v.code == "InvalidAccessKeyId":
 		return fmt.Errorf("%s: %w: %w\n  the access key is unknown here: check the credentials, and the endpoint", at, v.mark, v.cause)
 	case errors.Is(v.mark, ErrDenied):
-		return fmt.Errorf("%s: %w: %w\n  the credentials need s3:GetObject on arn:aws:s3:::%s (and kms:Decrypt where a KMS key encrypts); without s3:ListBucket, a key that does not exist is denied too",
-			at, v.mark, v.cause, s.config.Bucket+"/"+under(s.config.Prefix)+"*")
+		return fmt.Errorf("%s: %w: %w\n  the credentials need "+d.needs, at, v.mark, v.cause, s.config.Bucket+"/"+under(s.config.Prefix)+"*")
 	case errors.Is(v.mark, fs.ErrNotExist):
-		return &fs.PathError{Op: "open", Path: at, Err: fs.ErrNotExist}
+		return &fs.PathError{Op: d.op, Path: at, Err: fs.ErrNotExist}
 	case errors.Is(v.mark, ErrArchived):
 		return fmt.Errorf("%s: %w: %w", at, v.mark, v.cause)
 	case v.mark != nil:
 		return fmt.Errorf("%s: %w", at, v.mark)
+	case v.unknown:
+		return fmt.Errorf("%s: %w: %w", at, errors.ErrUnsupported, v.cause)
 	case v.again && attempts > 1:
 		return fmt.Errorf("%s: %w (tried %d times)", at, v.cause, attempts)
 	}

@@ -9,7 +9,7 @@ import (
 )
 
 // A Writer is a Store that can be written. Whatever happens, no name ever shows half a blob. Its methods are called
-// concurrently. *Dir is a Writer.
+// concurrently. *Dir and *S3 are Writers.
 type Writer interface {
 	Store
 	// Put makes a blob in one step: afterwards it is there, whole and durable, or not at all. fs.ErrExist: the name is
@@ -69,10 +69,22 @@ func Pending(name string) bool {
 	return strings.HasPrefix(name[strings.LastIndexByte(name, '/')+1:], pending)
 }
 
-// Create opens a place (see Open) for writing. It makes a directory that is absent.
+// Create opens a place (see Open) for writing. It makes a directory that is absent; of S3 it checks that the bucket is
+// there.
 func Create(ctx context.Context, place string) (Writer, error) {
 	if Remote(place) {
-		return nil, fmt.Errorf("%s: %w: blobs can be written to directories", place, errors.ErrUnsupported)
+		c, err := ParseS3(place)
+		if err != nil {
+			return nil, err
+		}
+		s, err := c.Open(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := s.checkBucket(ctx); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
+		return s, nil
 	}
 	path, err := localPath(place)
 	if err != nil {

@@ -58,7 +58,7 @@ type Server struct {
 
 // A Request is one that the server got.
 type Request struct {
-	List     bool   // of keys; else about an object
+	List     bool // of keys; else about an object
 	Bucket   string
 	Key      string // of the object, or the prefix of a listing
 	HostName bool   // the host names the bucket, rather than the path

@@ -110,6 +110,10 @@ func (t *Trouble) answer(w http.ResponseWriter, r *http.Request, answer *httptes
 	if kind == "reset at once" {
 		reset(w)
 	}
+	if kind == "silent" && (len(body) == 0 || r.Method == http.MethodHead) {
+		<-r.Context().Done() // with its header, the answer would be whole
+		return
+	}
 	if kind == "short" {
 		body = body[:after] // and everything else says that this is all
 	}
