@@ -117,11 +117,21 @@ type Field struct {
 // as far as that is possible, and must not be used. What it has rewritten it does not change again.
 func (t Target) Index(i *Index) Verdict {
 	var v Verdict
+	if i.Body == nil || i.Mappings == nil {
+		v.refuse("index-shape", "index", "it has no metadata", "")
+		return v
+	}
+	if s, ok := i.Body.Get("settings"); ok {
+		if _, object := s.(tree.Object); !object {
+			v.refuse("index-shape", "settings", "they are no object", "")
+			return v
+		}
+	}
 	c := t.created(i, &v)
 	t.segments(i, c, &v)
 	t.settings(i, c, &v)
 	t.mappings(i, c, &v)
-	t.body(i, &v)
+	t.body(i, c, &v)
 	return v
 }
 
