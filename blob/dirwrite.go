@@ -117,26 +117,32 @@ func (d *Dir) inDir(dir string, do func() error) error {
 	return err
 }
 
-// publish gives a file its name unless that is taken (fs.ErrExist). Where there are no hard links, a file that
-// another process makes between two system calls is overwritten.
+// publish gives a file its name unless that is taken (fs.ErrExist).
 func (d *Dir) publish(written, name string) error {
 	err := d.root.Link(written, name)
 	if err == nil {
 		_ = d.root.Remove(written) // the blob is there; a pending name beside it is harmless
 		return nil
 	}
-	if !errors.Is(err, errors.ErrUnsupported) && !errors.Is(err, fs.ErrPermission) && !errors.Is(err, syscall.EMLINK) {
-		return err
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EMLINK) {
+		return d.move(written, name)
 	}
+	return err
+}
+
+// move is publish for file systems without hard links, where a file that another process makes between two system
+// calls is overwritten.
+func (d *Dir) move(written, name string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if _, err := d.root.Lstat(name); !errors.Is(err, fs.ErrNotExist) {
-		if err == nil {
-			err = &fs.PathError{Op: "link", Path: name, Err: fs.ErrExist}
-		}
-		return err
+	_, err := d.root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return d.root.Rename(written, name)
 	}
-	return d.root.Rename(written, name)
+	if err == nil {
+		err = &fs.PathError{Op: "rename", Path: name, Err: fs.ErrExist}
+	}
+	return err
 }
 
 // Take implements Writer. From another Dir on the same file system the blob is a hard link, where that is allowed

@@ -138,7 +138,7 @@ func TestAKilledWriterLeavesNoHalfBlob(t *testing.T) {
 		for n := 0; n <= round%5 && lines.Scan(); n++ {
 		}
 		// It is in a blob now: it cannot have read it through in the time that this takes.
-		for n := 0; n < round*round*100; n++ {
+		for range round * round * 100 {
 			syscall.Getppid()
 		}
 		if err := cmd.Process.Kill(); err != nil {

@@ -245,27 +245,36 @@ func TestPutNeverOverwritesAndReplaceDoes(t *testing.T) {
 }
 
 func TestOfManyWhoPutOneSucceeds(t *testing.T) {
-	d := createDir(t, t.TempDir())
-	e := createDir(t, d.String())
-	var wg sync.WaitGroup
-	won := make(chan int, 40)
-	for i := range 40 {
-		wg.Go(func() {
-			w := []*blob.Dir{d, e}[i%2]
-			switch err := w.Put(t.Context(), "a/b/x", fmt.Append(nil, i)); {
-			case err == nil:
-				won <- i
-			case !errors.Is(err, fs.ErrExist):
-				t.Error(err)
+	for name, put := range map[string]func(context.Context, *blob.Dir, string, []byte) error{
+		"Linked":   func(ctx context.Context, d *blob.Dir, name string, b []byte) error { return d.Put(ctx, name, b) },
+		"Unlinked": blob.PutUnlinked, // only within a process
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := createDir(t, t.TempDir())
+			others := []*blob.Dir{d, d}
+			if name == "Linked" {
+				others[1] = createDir(t, d.String())
+			}
+			var wg sync.WaitGroup
+			won := make(chan int, 40)
+			for i := range 40 {
+				wg.Go(func() {
+					switch err := put(t.Context(), others[i%2], "a/b/x", fmt.Append(nil, i)); {
+					case err == nil:
+						won <- i
+					case !errors.Is(err, fs.ErrExist):
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if len(won) != 1 {
+				t.Fatalf("%d have put", len(won))
+			}
+			if got, want := tree(t, d.String()), fmt.Sprint(<-won); got["a/b/x"] != want || len(got) != 3 {
+				t.Errorf("there is %q, want %s", got, want)
 			}
 		})
-	}
-	wg.Wait()
-	if len(won) != 1 {
-		t.Fatalf("%d have put", len(won))
-	}
-	if got, want := tree(t, d.String()), fmt.Sprint(<-won); got["a/b/x"] != want || len(got) != 3 {
-		t.Errorf("there is %q, want %s", got, want)
 	}
 }
 

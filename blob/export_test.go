@@ -1,6 +1,9 @@
 package blob
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // Age makes the store's credentials older than credentials are tried for.
 func Age(s *S3) {
@@ -21,4 +24,9 @@ func PagesIdle(a *Ahead) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return len(a.idle)
+}
+
+// PutUnlinked is Put as on a file system without hard links.
+func PutUnlinked(ctx context.Context, d *Dir, name string, b []byte) error {
+	return d.put(ctx, "put", name, b, d.move)
 }

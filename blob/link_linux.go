@@ -1,6 +1,7 @@
 package blob
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,10 +16,9 @@ func (d *Dir) link(f *os.File, name string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
 	opened := fmt.Sprintf("/proc/self/fd/%d", f.Fd())
-	if err := unix.Linkat(unix.AT_FDCWD, opened, int(dir.Fd()), filepath.Base(name), unix.AT_SYMLINK_FOLLOW); err != nil {
-		return &os.LinkError{Op: "linkat", Old: f.Name(), New: name, Err: err}
+	if err = unix.Linkat(unix.AT_FDCWD, opened, int(dir.Fd()), filepath.Base(name), unix.AT_SYMLINK_FOLLOW); err != nil {
+		err = &os.LinkError{Op: "linkat", Old: f.Name(), New: name, Err: err}
 	}
-	return nil
+	return errors.Join(err, dir.Close())
 }

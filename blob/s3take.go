@@ -89,7 +89,10 @@ func (s *S3) copy(ctx context.Context, from *S3, name, key string, size int64) e
 	if o.size != size {
 		return sizeError(from, name, o.size, size)
 	}
-	source := copySource{from.config.Bucket + "/" + escape(sourceKey), o}
+	source := copySource{from.config.Bucket + "/" + escape(sourceKey), o, s.payer()}
+	if from.payer() != "" {
+		source.payer = from.payer()
+	}
 	if size > s.config.CopyBytes {
 		err = s.copyParts(ctx, source, key)
 	} else {
@@ -102,13 +105,17 @@ func (s *S3) copy(ctx context.Context, from *S3, name, key string, size int64) e
 		}
 		return fmt.Errorf("%w: %w", errRefusesCopy, err)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("copy %s%s/%s: %w", s3Scheme, from.config.Bucket, sourceKey, err)
+	}
+	return nil
 }
 
 // copySource is an object that is copied, in the version that was seen.
 type copySource struct {
 	path string // bucket/key, escaped
 	s3Object
+	payer types.RequestPayer // of the request that copies
 }
 
 func (c copySource) version() *string {
@@ -132,7 +139,7 @@ func (s *S3) copyWhole(ctx context.Context, source copySource, key string) error
 	return s.doing(ctx, copying, key, func(c *s3Client) error {
 		return timed(ctx, s.patience(source.size), func(ctx context.Context) error {
 			out, err := c.CopyObject(ctx, &s3.CopyObjectInput{
-				Bucket: &s.config.Bucket, Key: &key, CopySource: &source.path, CopySourceIfMatch: source.version(), RequestPayer: s.payer(),
+				Bucket: &s.config.Bucket, Key: &key, CopySource: &source.path, CopySourceIfMatch: source.version(), RequestPayer: source.payer,
 			})
 			if err == nil && (out.CopyObjectResult == nil || out.CopyObjectResult.ETag == nil) {
 				err = errCut // the status came before the copy was made
@@ -152,7 +159,7 @@ func (s *S3) copyParts(ctx context.Context, source copySource, key string) error
 				return s.doing(ctx, copying, key, func(c *s3Client) error {
 					return timed(ctx, s.patience(p.n), func(ctx context.Context) error {
 						out, err := c.UploadPartCopy(ctx, &s3.UploadPartCopyInput{
-							Bucket: &s.config.Bucket, Key: &key, UploadId: &u.id, PartNumber: &p.number, RequestPayer: s.payer(),
+							Bucket: &s.config.Bucket, Key: &key, UploadId: &u.id, PartNumber: &p.number, RequestPayer: source.payer,
 							CopySource: &source.path, CopySourceRange: &span, CopySourceIfMatch: source.version(),
 						})
 						if err == nil && (out.CopyPartResult == nil || out.CopyPartResult.ETag == nil) {

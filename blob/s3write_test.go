@@ -49,8 +49,8 @@ func TestTheServerCopiesWithinABucketAndFromAnother(t *testing.T) {
 			s.CopyLimit(40_000)
 			files := odd()
 			s.Put(t, "from/a+b", files)
-			from := openS3(t, s, "from/a+b", nil)
-			to := openS3(t, s, "to here", func(o *blob.S3Config) { o.CopyBytes, o.RequesterPays = 40_000, true; c.change(o) })
+			from := openS3(t, s, "from/a+b", func(o *blob.S3Config) { o.RequesterPays = true })
+			to := openS3(t, s, "to here", func(o *blob.S3Config) { o.CopyBytes = 40_000; c.change(o) })
 			for _, source := range []blob.Store{from, blob.NewAhead(from, blob.AheadConfig{})} {
 				for name, data := range files {
 					want := blob.CopiedThere

@@ -239,10 +239,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		Upload: r.URL.Query().Get("uploadId"), Part: r.URL.Query().Get("partNumber"), New: r.Header.Get("If-None-Match") == "*",
 	}
 	req.Copy, _ = url.QueryUnescape(r.Header.Get("X-Amz-Copy-Source"))
-	bucket, key := "", strings.TrimPrefix(r.URL.Path, "/")
-	if host, ok := strings.CutSuffix(r.Host, "."+Domain); ok {
-		bucket, req.HostName = host, true
-	} else {
+	key := strings.TrimPrefix(r.URL.Path, "/")
+	bucket, ok := strings.CutSuffix(r.Host, "."+Domain)
+	if req.HostName = ok; !ok {
 		bucket, key, _ = strings.Cut(key, "/")
 	}
 	req.Bucket, req.Key = bucket, key
