@@ -219,20 +219,34 @@ func (r *runner) explain(ctx context.Context, index, shard string) (*explanation
 	return &x, nil
 }
 
-// final reports that the shard could not be restored: the cluster tries that once.
+// restoreDecider says no of shards whose restore has failed. A cluster tries that once, and not at all when it finds no
+// node for the shard.
+const restoreDecider = "restore_in_progress"
+
+// final reports that the shard could not be restored.
 func (x *explanation) final() bool {
-	return x.State == "unassigned" && x.Can == "no" && (x.Info.Attempts > 0 || x.Info.Reason == "ALLOCATION_FAILED")
+	if x.State != "unassigned" || x.Can != "no" {
+		return false
+	}
+	for _, n := range x.Nodes {
+		for _, d := range n.Deciders {
+			if d.Decider == restoreDecider && d.Decision == "NO" {
+				return true
+			}
+		}
+	}
+	return x.Info.Attempts > 0 || x.Info.Reason == "ALLOCATION_FAILED"
 }
 
 // why is what the cluster says, without the chain of exceptions that its innermost came through.
 func (x *explanation) why() string {
-	if x.Info.Details != "" {
+	if x.Info.Details != "" && x.Info.Attempts > 0 {
 		return innermost(x.Info.Details)
 	}
 	var texts []string
 	for _, n := range x.Nodes {
 		for _, d := range n.Deciders {
-			if d.Decision == "NO" {
+			if d.Decision == "NO" && d.Decider != restoreDecider {
 				texts = append(texts, n.Name+": "+d.Explanation)
 			}
 		}

@@ -81,6 +81,11 @@ func (s *Server) deleteIndex(c *call) (int, any, *apiError) {
 		return 0, nil, err
 	}
 	for _, ix := range found {
+		if err := s.writesTo(ix.name); err != nil {
+			return 0, nil, err
+		}
+	}
+	for _, ix := range found {
 		delete(s.indices, ix.name)
 	}
 	return http.StatusOK, object{{"acknowledged", true}}, nil
@@ -175,6 +180,7 @@ func (s *Server) openIndex(c *call) (int, any, *apiError) {
 	}
 	for _, ix := range found {
 		ix.closed = false
+		ix.reopened()
 	}
 	return http.StatusOK, object{{"acknowledged", true}, {"shards_acknowledged", true}}, nil
 }
@@ -319,6 +325,17 @@ var colours = []string{"green", "yellow", "red"}
 
 // colour is an index's health: no replica ever finds a node.
 func (ix *index) colour() string {
+	yellow := false
+	for n := range ix.shards {
+		red, waiting := ix.unready(n)
+		if red {
+			return "red"
+		}
+		yellow = yellow || waiting
+	}
+	if yellow {
+		return "yellow"
+	}
 	if total, there := ix.copies(); total > there {
 		return "yellow"
 	}
@@ -328,17 +345,25 @@ func (ix *index) colour() string {
 func (s *Server) health(c *call) (int, any, *apiError) {
 	found, err := s.named(c.param("index"), &call{query: map[string][]string{"expand_wildcards": {"all"}}})
 	status, timedOut := "green", false
-	primaries, unassigned := 0, 0
+	primaries, unassigned, initializing := 0, 0, 0
+	each := object{}
 	if err != nil {
 		status, timedOut = "red", true
 	}
 	for _, ix := range found {
-		if ix.colour() == "yellow" {
-			status = "yellow"
+		colour := ix.colour()
+		if slices.Index(colours, colour) > slices.Index(colours, status) {
+			status = colour
 		}
-		total, there := ix.copies()
-		primaries += len(ix.shards)
-		unassigned += (total - there) * len(ix.shards)
+		o := ix.health(c.query.Get("level"))
+		count := func(name string) int { n, _ := o.get(name).(int); return n }
+		primaries += count("active_primary_shards")
+		unassigned += count("unassigned_shards")
+		initializing += count("initializing_shards")
+		each = append(each, field{ix.name, o})
+		if r := ix.restored; r != nil && r.looks > 0 {
+			r.looks--
+		}
 	}
 	if wanted := c.query.Get("wait_for_status"); wanted != "" {
 		if !slices.Contains(colours, wanted) {
@@ -365,11 +390,63 @@ func (s *Server) health(c *call) (int, any, *apiError) {
 	if primaries+unassigned > 0 {
 		percent = 100 * float64(primaries) / float64(primaries+unassigned)
 	}
-	return code, append(o,
-		field{"active_primary_shards", primaries}, field{"active_shards", primaries}, field{"relocating_shards", 0}, field{"initializing_shards", 0},
+	o = append(o,
+		field{"active_primary_shards", primaries}, field{"active_shards", primaries}, field{"relocating_shards", 0}, field{"initializing_shards", initializing},
 		field{"unassigned_shards", unassigned}, field{"delayed_unassigned_shards", 0}, field{"number_of_pending_tasks", 0}, field{"number_of_in_flight_fetch", 0},
 		field{"task_max_waiting_in_queue_millis", 0}, field{"active_shards_percent_as_number", percent},
-	), nil
+	)
+	if level := c.query.Get("level"); level == "indices" || level == "shards" {
+		o = append(o, field{"indices", each})
+	}
+	return code, o, nil
+}
+
+// health is an index's, with its shards if level says so.
+func (ix *index) health(level string) object {
+	total, there := ix.copies()
+	active, initializing, unassigned := 0, 0, 0
+	shards := object{}
+	for n := range ix.shards {
+		red, waiting := ix.unready(n)
+		colour, a, i := "green", 1, 0
+		switch {
+		case red:
+			colour, a = "red", 0
+		case waiting:
+			colour, a, i = "yellow", 0, 1
+		case total > there:
+			colour = "yellow"
+		}
+		active, initializing, unassigned = active+a, initializing+i, unassigned+total-a-i
+		shards = append(shards, field{strconv.Itoa(n), object{
+			{"status", colour}, {"primary_active", a == 1}, {"active_shards", a}, {"relocating_shards", 0}, {"initializing_shards", i}, {"unassigned_shards", total - a - i},
+		}})
+	}
+	o := object{
+		{"status", ix.colour()}, {"number_of_shards", len(ix.shards)}, {"number_of_replicas", total - 1}, {"active_primary_shards", active}, {"active_shards", active},
+		{"relocating_shards", 0}, {"initializing_shards", initializing}, {"unassigned_shards", unassigned},
+	}
+	if level == "shards" {
+		o = append(o, field{"shards", shards})
+	}
+	return o
+}
+
+func (s *Server) nodesPlugins(*call) (int, any, *apiError) {
+	plugins := []any{}
+	for _, name := range s.o.Plugins {
+		plugins = append(plugins, object{{"name", name}, {"version", s.version.Number}})
+	}
+	node := object{{"name", "fake"}, {"transport_address", "127.0.0.1:9300"}, {"host", "127.0.0.1"}, {"ip", "127.0.0.1"}, {"version", s.version.Number}, {"roles", []string{"data", "ingest"}}, {"plugins", plugins}, {"modules", []any{}}}
+	return http.StatusOK, object{{"_nodes", object{{"total", 1}, {"successful", 1}, {"failed", 0}}}, {"cluster_name", "fake"}, {"nodes", object{{nodeID, node}}}}, nil
+}
+
+func (s *Server) catPlugins(*call) (int, any, *apiError) {
+	rows := []any{}
+	for _, name := range s.o.Plugins {
+		rows = append(rows, object{{"name", "fake"}, {"component", name}, {"version", s.version.Number}})
+	}
+	return http.StatusOK, rows, nil
 }
 
 func (s *Server) nodesStats(c *call) (int, any, *apiError) {
@@ -382,7 +459,15 @@ func (s *Server) nodesStats(c *call) (int, any, *apiError) {
 	}
 	st := s.stats
 	const heap = int64(512 << 20)
+	total, available := int64(100<<30), int64(60<<30)
+	if st.DiskTotal > 0 {
+		total = st.DiskTotal
+	}
+	if st.DiskAvailable > 0 {
+		available = st.DiskAvailable
+	}
 	all := object{
+		{"fs", object{{"total", object{{"total_in_bytes", total}, {"free_in_bytes", available}, {"available_in_bytes", available}, {"cache_reserved_in_bytes", 0}}}}},
 		{"indices", object{
 			{"docs", object{{"count", docs}, {"deleted", 0}}}, {"store", object{{"size_in_bytes", docs * 100}, {"reserved_in_bytes", 0}}},
 			{"indexing", object{{"index_total", writes}, {"index_time_in_millis", writes / 100}, {"index_current", 0}, {"index_failed", 0}, {"is_throttled", false}, {"throttle_time_in_millis", 0}}},
@@ -412,10 +497,7 @@ func (s *Server) catIndices(c *call) (int, any, *apiError) {
 	rows := []any{}
 	for _, ix := range found {
 		ix.refreshIfDue()
-		docs := 0
-		for _, sh := range ix.shards {
-			docs += len(sh.order) - sh.gone
-		}
+		docs := ix.luceneDocs()
 		size := strconv.Itoa(208 * len(ix.shards))
 		if c.query.Get("bytes") == "" {
 			size += "b"
@@ -432,6 +514,7 @@ func (s *Server) catIndices(c *call) (int, any, *apiError) {
 			row = append(row, field{"dataset.size", size})
 		}
 		if h := c.query.Get("h"); h != "" {
+			row = append(row, field{"creation.date", ix.setting("index.creation_date")}) // not among the usual columns
 			picked := object{}
 			for name := range strings.SplitSeq(h, ",") {
 				if row.has(name) {

@@ -26,6 +26,9 @@ type index struct {
 	shards   []*shard
 	routing  int // number of routing shards
 
+	restored *restored // out of a snapshot; nil: it was not
+	unmarked bool      // see SnapshotIndex
+
 	refreshed time.Time // when it last was
 	writes    int64     // items that reached it
 }

@@ -185,7 +185,7 @@ func mergeProperties(old, add object, path string) (object, *apiError) {
 		was, is := typeOf(have), typeOf(def)
 		isObject := func(t string, d object) bool { return t == "object" || t == "" && d.has("properties") }
 		switch {
-		case isObject(was, have) && isObject(is, def):
+		case isObject(was, have) && isObject(is, def), was == "nested" && is == "nested":
 			a, _ := have.get("properties").(object)
 			b, _ := def.get("properties").(object)
 			props, err := mergeProperties(a, b, path+f.name+".")
@@ -313,6 +313,10 @@ func (f *fitting) object(o, props object, dynamic, path string) (added object, e
 				return nil, err
 			}
 			if len(sub) > 0 {
+				have, _ := def.get("properties").(object)
+				if sub, err = mergeProperties(have, sub, at+"."); err != nil {
+					return nil, err
+				}
 				def = def.with("properties", sub)
 				known = false
 			}

@@ -129,6 +129,8 @@ func (s *Server) part(f *finding, e field) *apiError {
 		if keep, ok := duration(scalar(o.get("keep_alive"))); ok {
 			s.extend(f.pit, keep)
 		}
+	case "aggs", "aggregations":
+		f.aggs, err = aggregations(e.value)
 	case "stored_fields", "docvalue_fields", "timeout", "track_scores", "profile":
 	default:
 		return parsing("Unknown key for a %s in [%s].", tokenName(e.value), e.name)
@@ -261,6 +263,8 @@ func (s *Server) query(v any) (func(ix *index, v *version) bool, *apiError) {
 		}, nil
 	case "bool":
 		return s.boolean(body)
+	case "nested":
+		return nestedQuery(body)
 	}
 	return nil, &apiError{
 		status: http.StatusBadRequest, typ: "parsing_exception", reason: "unknown query [" + o[0].name + "]", extra: object{{"line", 1}, {"col", 1}},

@@ -26,6 +26,7 @@ type finding struct {
 	slice   int
 	slices  int
 	pit     string
+	aggs    []aggregation
 	implied bool // Elasticsearch has added _shard_doc
 }
 
@@ -517,7 +518,7 @@ func (f *finding) compare(a, b []any) int {
 
 // page is the answer with what of the hits is asked for.
 func (s *Server) page(f *finding, all []hit, shards int, scroll, pit string) object {
-	total := len(all)
+	total, counted := len(all), aggregate(f.aggs, all)
 	if len(f.after) > 0 {
 		n := slices.IndexFunc(all, func(h hit) bool { return f.compare(h.keys, f.after) > 0 })
 		if n < 0 {
@@ -554,10 +555,14 @@ func (s *Server) page(f *finding, all []hit, shards int, scroll, pit string) obj
 	if pit != "" {
 		answer = append(answer, field{"pit_id", pit})
 	}
-	return append(answer,
+	answer = append(answer,
 		field{"took", 1}, field{"timed_out", false},
 		field{"_shards", object{{"total", shards}, {"successful", shards}, {"skipped", 0}, {"failed", 0}}}, field{"hits", inner},
 	)
+	if len(f.aggs) > 0 {
+		answer = append(answer, field{"aggregations", counted})
+	}
+	return answer
 }
 
 func (s *Server) hit(f *finding, h *hit) object {

@@ -1,7 +1,7 @@
 // Package osfake is OpenSearch and Elasticsearch at the protocol: an HTTP server on the loopback interface that
 // keeps indices in memory and answers the calls that naru makes as the real servers do, in status, error type and shape,
 // and fails as told. It is for tests. What it does not have: scripts, scoring (every hit has 1.0), analysis of text,
-// data streams, ingest, replicas, more than one node's worth of state.
+// data streams but in snapshots, ingest, replicas, more than one node's worth of state.
 package osfake
 
 import (
@@ -77,6 +77,8 @@ type Options struct {
 	// Beside what it refuses anyway.
 	RefusedSettings, RefusedTypes, RefusedParameters []string
 
+	Plugins []string // that its nodes have
+
 	// Hook is asked about each request; nil: all is done as it should be.
 	Hook Hook
 }
@@ -88,6 +90,8 @@ type Stats struct {
 	WriteActive   int
 	WriteQueue    int
 	WriteRejected int64
+	DiskTotal     int64 // bytes; 0: 100 GiB
+	DiskAvailable int64 // 0: 60 GiB
 }
 
 // A Server is a fake. Its methods may be called concurrently.
@@ -109,6 +113,12 @@ type Server struct {
 	log      []Request
 	counts   map[string]int
 	hook     Hook
+
+	repositories map[string]*repository
+	snapshots    func(place string) []Snapshot
+	streams      map[string][]string // data streams: their indices, in order
+	tasks        map[string]*task
+	taskLooks    int
 }
 
 type node struct {
@@ -130,6 +140,7 @@ func Start(tb testing.TB, o Options) *Server {
 	s := &Server{
 		o: o, version: o.Version, tb: tb, hook: o.Hook, indices: map[string]*index{}, contexts: map[string]*cursor{}, counts: map[string]int{},
 		cluster: map[string]map[string]any{"persistent": {}, "transient": {}}, stats: Stats{HeapPercent: 30, WriteThreads: 2},
+		repositories: map[string]*repository{}, streams: map[string][]string{}, tasks: map[string]*task{},
 	}
 	for i := range max(1, o.Nodes) {
 		s.nodes = append(s.nodes, new(node))
@@ -204,10 +215,16 @@ func (s *Server) StartNode(i int) {
 
 func (s *Server) restarted() {
 	clear(s.contexts)
+	for name, t := range s.tasks {
+		if t.response == nil {
+			delete(s.tasks, name)
+		}
+	}
 	for _, ix := range s.indices {
 		for _, sh := range ix.shards {
 			sh.term++
 		}
+		ix.reopened()
 		ix.refresh()
 	}
 }

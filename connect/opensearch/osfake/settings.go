@@ -247,8 +247,18 @@ func (s *Server) putSettings(c *call) (int, any, *apiError) {
 
 var clusterPrefixes = []string{"cluster.", "indices.", "action.", "search.", "network.", "ingest.", "script.", "thread_pool.", "logger.", "snapshot.", "transport.", "discovery.", "plugins.", "xpack.", "persistent_tasks."}
 
+// clusterDefaults are some of OpenSearch 2.19's.
+var clusterDefaults = map[string]any{
+	"cluster.max_shards_per_node": "1000", "indices.recovery.max_bytes_per_sec": "40mb", "cluster.routing.allocation.disk.threshold_enabled": "true",
+	"cluster.routing.allocation.disk.watermark.low": "85%", "cluster.routing.allocation.disk.watermark.high": "90%", "cluster.routing.allocation.disk.watermark.flood_stage": "95%",
+}
+
 func (s *Server) clusterSettings(c *call) (int, any, *apiError) {
-	return http.StatusOK, object{{"persistent", settingsOf(s.cluster["persistent"], c)}, {"transient", settingsOf(s.cluster["transient"], c)}}, nil
+	answer := object{{"persistent", settingsOf(s.cluster["persistent"], c)}, {"transient", settingsOf(s.cluster["transient"], c)}}
+	if c.query.Get("include_defaults") == "true" {
+		answer = append(answer, field{"defaults", settingsOf(clusterDefaults, c)})
+	}
+	return http.StatusOK, answer, nil
 }
 
 func (s *Server) putClusterSettings(c *call) (int, any, *apiError) {
