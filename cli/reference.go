@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/narudata/naru/connect"
+	"github.com/narudata/naru/migrate/graft"
 )
 
 func newReferenceCommand(c *common) *cobra.Command {
@@ -36,6 +37,10 @@ func writeReference(w io.Writer, root *cobra.Command) error {
 	b.WriteString("\n## Flow files\n\n")
 	b.WriteString("`naru run FLOW.yaml` and `naru explain FLOW.yaml` read these keys. An unknown key is an error with its line.\n")
 	writeKeys(&b, "", reflect.TypeFor[connect.Flow](), "the file")
+	b.WriteString("\n## Graft rules\n\nWhat `naru graft` decides by. Plans name the rules; they are never renamed.\n\n| rule | | why |\n|---|---|---|\n")
+	for _, r := range graft.Rules() {
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", r.ID, cell(sentence(r.Title)), cell(sentence(r.Why)))
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
