@@ -114,10 +114,21 @@ func documents(t *testing.T, store blob.Store, name string) map[string][]testbed
 	return lines
 }
 
-// sourceless are the indices of the fixtures that keep no documents.
-func withoutSourceless(lines map[string][]testbed.Line) map[string][]testbed.Line {
+// comparable leaves out what is not the same on both sides: the index that keeps no documents, and the names of mapping
+// types, which OpenSearch 2 does not have.
+func comparable(lines map[string][]testbed.Line, target string) map[string][]testbed.Line {
 	lines = maps.Clone(lines)
 	delete(lines, "nosource")
+	if target >= "2" {
+		for index, some := range lines {
+			some = slices.Clone(some)
+			for i := range some {
+				some[i].Type = ""
+			}
+			slices.SortFunc(some, func(a, b testbed.Line) int { return strings.Compare(a.ID, b.ID) })
+			lines[index] = some
+		}
+	}
 	return lines
 }
 
@@ -142,7 +153,7 @@ func TestTheViewHasTheDocumentsOfTheSource(t *testing.T) {
 				if s.Grafted == 0 || s.Grafted+left != s.Indices {
 					t.Errorf("snapshot %s: %d of %d indices are grafted, and %d are not", s.Name, s.Grafted, s.Indices, left)
 				}
-				if diff := testbed.Diff(withoutSourceless(want), withoutSourceless(documents(t, view, s.Name))); diff != "" {
+				if diff := testbed.Diff(comparable(want, c.target), comparable(documents(t, view, s.Name), c.target)); diff != "" {
 					t.Errorf("snapshot %s: %s", s.Name, diff)
 				}
 			}
@@ -184,7 +195,7 @@ func TestWhatIsWrittenSharesTheDataAndLeavesTheSourceAsItIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer store.Close() //nolint:errcheck // only read
-		if diff := testbed.Diff(withoutSourceless(testbed.Truth(t, "es717", name)), withoutSourceless(documents(t, store, name))); diff != "" {
+		if diff := testbed.Diff(comparable(testbed.Truth(t, "es717", name), "2.19"), comparable(documents(t, store, name), "2.19")); diff != "" {
 			t.Errorf("snapshot %s: %s", name, diff)
 		}
 	}
@@ -327,7 +338,7 @@ func TestMoreOfTheSourceIsAddedInANewGeneration(t *testing.T) {
 	}
 	store := writerAt(t, to)
 	for _, name := range []string{"snap-1", "snap-2", "snap-3"} {
-		if diff := testbed.Diff(withoutSourceless(testbed.Truth(t, "es717", name)), withoutSourceless(documents(t, store, name))); diff != "" {
+		if diff := testbed.Diff(comparable(testbed.Truth(t, "es717", name), "2.19"), comparable(documents(t, store, name), "2.19")); diff != "" {
 			t.Errorf("snapshot %s: %s", name, diff)
 		}
 	}
