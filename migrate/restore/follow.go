@@ -73,20 +73,21 @@ func (r *runner) health(ctx context.Context, names []string) (health, error) {
 // pacer waits between two looks, longer and longer, and knows for how long nothing has moved.
 type pacer struct {
 	r     *runner
+	most  time.Duration
 	wait  time.Duration
 	last  string
 	moved time.Time
 }
 
-func (r *runner) pacer() *pacer {
-	return &pacer{r: r, wait: max(r.o.Poll/20, time.Millisecond), moved: time.Now()}
+func (r *runner) pacer(most time.Duration) *pacer {
+	return &pacer{r: r, most: most, wait: max(r.o.Poll/20, time.Millisecond), moved: time.Now()}
 }
 
 // next waits, and reports that something has moved lately; what looks otherwise has.
 func (p *pacer) next(ctx context.Context, looks string) (bool, error) {
 	if looks != p.last {
 		p.last, p.moved = looks, time.Now()
-	} else if time.Since(p.moved) > p.r.o.Patience {
+	} else if time.Since(p.moved) > p.most {
 		return false, nil
 	}
 	err := sleep(ctx, p.wait)
@@ -98,7 +99,11 @@ func (p *pacer) next(ctx context.Context, looks string) (bool, error) {
 // reason.
 func (r *runner) follow(ctx context.Context, u *unit) (broken map[string]string, err error) {
 	broken = map[string]string{}
-	p := r.pacer()
+	most := r.o.Patience
+	if u.outcomes[0].State == WasThere { // what it waits for is not a copy that takes long
+		most = min(most, time.Minute)
+	}
+	p := r.pacer(most)
 	for {
 		var open []string
 		for _, name := range u.targets() {
@@ -140,7 +145,7 @@ func (r *runner) follow(ctx context.Context, u *unit) (broken map[string]string,
 		}
 		if !moving {
 			for _, name := range waiting {
-				broken[name], err = r.stuck(ctx, name, h.Indices[name])
+				broken[name], err = r.stuck(ctx, name, h.Indices[name], most)
 				if err != nil {
 					return nil, err
 				}
@@ -173,7 +178,7 @@ func (r *runner) shards(ctx context.Context, name string, h indexHealth) (missin
 }
 
 // stuck says what an index waits for that has not moved for long.
-func (r *runner) stuck(ctx context.Context, name string, h indexHealth) (string, error) {
+func (r *runner) stuck(ctx context.Context, name string, h indexHealth, most time.Duration) (string, error) {
 	for _, id := range slices.Sorted(maps.Keys(h.Shards)) {
 		if h.Shards[id].Primary {
 			continue
@@ -182,9 +187,9 @@ func (r *runner) stuck(ctx context.Context, name string, h indexHealth) (string,
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("shard %s has not moved for %v: %s", id, r.o.Patience, x.why()), nil
+		return fmt.Sprintf("shard %s has not moved for %v: %s", id, most, x.why()), nil
 	}
-	return fmt.Sprintf("nothing has moved for %v", r.o.Patience), nil
+	return fmt.Sprintf("nothing has moved for %v", most), nil
 }
 
 // explanation is why a shard is where it is, as _cluster/allocation/explain has it.
@@ -317,7 +322,7 @@ func (r *runner) copied(ctx context.Context, u *unit, h health, broken map[strin
 
 // settle waits until an index has its replicas, as far as there are nodes for them, and notes its health.
 func (r *runner) settle(ctx context.Context, out *Outcome) error {
-	p := r.pacer()
+	p := r.pacer(r.o.Patience)
 	for {
 		h, err := r.health(ctx, []string{out.Target})
 		if err != nil {

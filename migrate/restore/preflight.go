@@ -116,7 +116,12 @@ func (r *runner) taken(u *unit, ours map[string]bool) string {
 		}
 		there++
 		same := x.Created != 0 && e.created == x.Created && (x.Shards == 0 || e.shards == x.Shards)
-		if !same && !ours[name] {
+		switch {
+		case ours[name]:
+			u.outcomes[i].Notes = append(u.outcomes[i].Notes, "the cluster says that it restored it out of this snapshot")
+		case same:
+			u.outcomes[i].Notes = append(u.outcomes[i].Notes, "it is the same index, by its name and the time of its creation")
+		default:
 			return "the cluster has an index " + name + " already, which was not restored out of this snapshot"
 		}
 	}
@@ -242,9 +247,7 @@ func (r *runner) recoveries(ctx context.Context, units []*unit) (map[string]bool
 			return nil, fmt.Errorf("how indices came to be: %w", err)
 		}
 		for name, shards := range answer {
-			if slices.ContainsFunc(shards.Shards, func(s shardRecovery) bool {
-				return s.Type == "SNAPSHOT" && s.Source == recoverySource{r.repo.Name, snapshot[name], source[name]}
-			}) {
+			if shards.from(recoverySource{r.repo.Name, snapshot[name], source[name]}) {
 				ours[name] = true
 			}
 		}
@@ -271,7 +274,14 @@ type shardRecovery struct {
 	} `json:"verify_index"`
 }
 
-type recovery map[string]struct{ Shards []shardRecovery }
+type recovery map[string]indexRecovery
+
+type indexRecovery struct{ Shards []shardRecovery }
+
+// from reports that shards came, or are coming, out of a snapshot.
+func (x indexRecovery) from(source recoverySource) bool {
+	return slices.ContainsFunc(x.Shards, func(s shardRecovery) bool { return s.Type == "SNAPSHOT" && s.Source == source })
+}
 
 // recovery says how shards of indices came, or are coming, to where they are; names are escaped.
 func (r *runner) recovery(ctx context.Context, names []string) (recovery, error) {

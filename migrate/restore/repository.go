@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/narudata/naru/connect/opensearch"
 )
@@ -98,6 +99,8 @@ func (r *runner) unregister(ctx context.Context, really bool) error {
 		r.note("the repository %s stays registered: %d restores are under way", r.repo.Name, n)
 		return nil
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+	defer cancel()
 	err := r.call(ctx, http.MethodDelete, "/_snapshot/"+url.PathEscape(r.repo.Name), nil, nil)
 	if err != nil && statusOf(err) != http.StatusNotFound {
 		return fmt.Errorf("unregister the repository %s: %w", r.repo.Name, err)

@@ -115,7 +115,7 @@ type State string
 // The states.
 const (
 	Restored State = "restored"
-	WasThere State = "was there" // restored by an earlier run
+	WasThere State = "was there" // restored by an earlier run, as Notes say how that is known
 	Failed   State = "failed"
 	Skipped  State = "skipped"   // the name is taken
 	UnderWay State = "under way" // interrupted; the cluster goes on with it
@@ -137,6 +137,8 @@ type Outcome struct {
 	Checks   []Check       `json:"checks,omitempty"`
 	Notes    []string      `json:"notes,omitempty"`
 	Took     time.Duration `json:"took"` // nanoseconds
+
+	uuid string // of the index that this run has created; "": none
 }
 
 // Right reports that the index is there, repaired, and that no check found a difference.

@@ -28,6 +28,13 @@ func (r *runner) one(ctx context.Context, u *unit) {
 			r.gaveUp(ctx, u, NotBegun, err)
 			return
 		}
+		for _, o := range u.outcomes {
+			var err error
+			if o.uuid, err = r.uuid(ctx, o.Target); err != nil {
+				r.gaveUp(ctx, u, UnderWay, err)
+				return
+			}
+		}
 	}
 	broken, err := r.follow(ctx, u)
 	if err != nil {
@@ -97,7 +104,7 @@ func (r *runner) begin(ctx context.Context, u *unit) error {
 	unsure := false // an answer was lost, or said that the cluster had not got round to it in time
 	return r.insist(ctx, func() error {
 		if unsure {
-			if there, err := r.exists(ctx, u.outcomes[0].Target); err != nil || there {
+			if begun, err := r.begun(ctx, u); err != nil || begun {
 				return err
 			}
 		}
@@ -106,34 +113,66 @@ func (r *runner) begin(ctx context.Context, u *unit) error {
 			unsure = true
 			return err
 		}
-		if unsure { // the one before was slow, not lost: then its index is what this one meets
-			if there, gone := r.exists(ctx, u.outcomes[0].Target); gone == nil && there {
-				return nil
-			}
+		// What has the name may be what the request made before, when it was slow, or sent again to another node.
+		if begun, e := r.begun(ctx, u); e == nil && begun {
+			return nil
 		}
 		return err
 	})
 }
 
-// exists reports that the cluster has an index, by that name and not as an alias.
-func (r *runner) exists(ctx context.Context, name string) (bool, error) {
-	var answer map[string]any
-	err := r.get(ctx, "/"+url.PathEscape(name)+"/_settings/index.uuid", &answer)
-	if statusOf(err) == http.StatusNotFound {
-		return false, nil
+// begun reports that the cluster has what is to be restored, and that it is restoring it out of this snapshot: names were
+// free before, but somebody else may have taken one since.
+func (r *runner) begun(ctx context.Context, u *unit) (bool, error) {
+	x, out := u.indices[0], u.outcomes[0]
+	for range 10 { // a recovery is told of when it has a node
+		settings, err := r.settings(ctx, out.Target)
+		if statusOf(err) == http.StatusNotFound {
+			return false, nil
+		}
+		if err != nil || x.Created != 0 && number(settings["index.creation_date"]) == x.Created {
+			return err == nil, err
+		}
+		answer, err := r.recovery(ctx, []string{url.PathEscape(out.Target)})
+		if err != nil && !denied(err) {
+			return false, err
+		}
+		if answer[out.Target].from(recoverySource{r.repo.Name, out.Snapshot, out.Index}) {
+			return true, nil
+		}
+		if err := sleep(ctx, r.o.Poll/2); err != nil {
+			return false, err
+		}
 	}
-	return answer[name] != nil, err
+	return false, nil
+}
+
+// uuid is an index's, by its name and not an alias; "": there is none.
+func (r *runner) uuid(ctx context.Context, name string) (string, error) {
+	var answer map[string]struct{ Settings map[string]any }
+	err := r.get(ctx, "/"+url.PathEscape(name)+"/_settings/index.uuid?flat_settings=true", &answer)
+	if statusOf(err) == http.StatusNotFound {
+		return "", nil
+	}
+	text, _ := answer[name].Settings["index.uuid"].(string)
+	return text, err
 }
 
 // fail notes that shards of an index cannot be restored, and deletes it if this run created it.
 func (r *runner) fail(ctx context.Context, u *unit, out *Outcome, why string, before bool) {
 	out.State, out.Why = Failed, why
 	switch {
-	case r.o.KeepFailed:
+	case r.o.KeepFailed, out.uuid == "" && !before:
 	case before:
 		out.Why += "; an earlier run left it so: delete it (DELETE /" + out.Target + ") and run this again"
 	default:
-		err := r.call(ctx, http.MethodDelete, "/"+url.PathEscape(out.Target), nil, nil)
+		uuid, err := r.uuid(ctx, out.Target)
+		if err == nil && uuid != out.uuid { // somebody has deleted it, and may have another one by that name
+			break
+		}
+		if err == nil {
+			err = r.call(ctx, http.MethodDelete, "/"+url.PathEscape(out.Target), nil, nil)
+		}
 		switch {
 		case err == nil, statusOf(err) == http.StatusNotFound:
 			out.Deleted = true
@@ -176,7 +215,7 @@ func (r *runner) finish(ctx context.Context, x *Index, out *Outcome) error {
 	if err := r.describe(ctx, out, settings); err != nil {
 		return err
 	}
-	if err := r.check(ctx, x, out, before); err != nil {
+	if err := r.check(ctx, x, out, before, settings["index.blocks.read"] == "true"); err != nil {
 		return err
 	}
 	mended, err := r.repair(ctx, x, out, settings)

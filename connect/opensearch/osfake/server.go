@@ -119,6 +119,7 @@ type Server struct {
 	streams      map[string][]string // data streams: their indices, in order
 	tasks        map[string]*task
 	taskLooks    int
+	shelves      map[string]shelf // by the first part of their path
 }
 
 type node struct {
@@ -140,7 +141,7 @@ func Start(tb testing.TB, o Options) *Server {
 	s := &Server{
 		o: o, version: o.Version, tb: tb, hook: o.Hook, indices: map[string]*index{}, contexts: map[string]*cursor{}, counts: map[string]int{},
 		cluster: map[string]map[string]any{"persistent": {}, "transient": {}}, stats: Stats{HeapPercent: 30, WriteThreads: 2},
-		repositories: map[string]*repository{}, streams: map[string][]string{}, tasks: map[string]*task{},
+		repositories: map[string]*repository{}, streams: map[string][]string{}, tasks: map[string]*task{}, shelves: map[string]shelf{},
 	}
 	for i := range max(1, o.Nodes) {
 		s.nodes = append(s.nodes, new(node))

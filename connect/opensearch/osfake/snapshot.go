@@ -78,7 +78,7 @@ func (s *Server) SetSnapshots(at func(place string) []Snapshot) {
 func (r *repository) place() string {
 	for _, name := range []string{"location", "url", "bucket"} {
 		if text := r.settings[name]; text != "" {
-			return text
+			return strings.TrimRight(text, "/")
 		}
 	}
 	return ""
