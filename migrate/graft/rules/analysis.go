@@ -9,6 +9,7 @@ import (
 
 var analysisRules = []Rule{
 	{"analysis-type", "An analyzer, tokenizer, filter or normalizer of a type that is on no list is refused", "The index could not be opened."},
+	{"analysis-plugin", "What a plugin of OpenSearch's release provides needs that plugin", "The index cannot be opened without."},
 	{"analysis-name", "An analyzer, normalizer or similarity that is used and not defined is refused", "The index could not be opened."},
 	{"analysis-file", "Words and synonyms that are kept in files must be on every node", "The files are no part of a snapshot; the index cannot be opened without."},
 	{"analysis-synonyms-set", "A filter with a set of synonyms that the cluster keeps is refused", "OpenSearch has no such sets."},

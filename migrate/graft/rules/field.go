@@ -12,6 +12,9 @@ import (
 // longestTerm is how many characters a term surely holds: Lucene takes 32766 bytes, four for a character at most.
 const longestTerm = 8191
 
+// graftedFrom marks, in the notes on a field ("meta"), the subfields that shadow makes: what is under their names is OpenSearch's.
+const graftedFrom = "grafted_from"
+
 // notEnabled is the mapping of values that stay in documents only. It makes no Lucene field.
 func notEnabled() tree.Object {
 	return tree.Object{{Name: "type", Value: "object"}, {Name: "enabled", Value: false}}
@@ -37,7 +40,7 @@ func (m *mapper) field(name string, o tree.Object, path string, sub bool) (strin
 	case "flattened":
 		return name, m.flattened(o, full, sub)
 	case "wildcard", "version", "unsigned_long":
-		if fresh := m.fresh || m.unused(full); fresh && m.t.has(typ) {
+		if fresh := m.fresh || m.unused(full) || o.Object("meta").Has(graftedFrom); fresh && m.t.has(typ) {
 			break
 		} else if fresh {
 			o = m.nearest(o, where, "keyword")
@@ -262,6 +265,7 @@ func (m *mapper) shadow(name string, o tree.Object, path string, sub bool) (stri
 	} else if to == "keyword" {
 		searched.Set("ignore_above", int64(longestTerm))
 	}
+	searched.Set("meta", tree.Object{{Name: graftedFrom, Value: typ}})
 	const why = "what the segments hold under this name is of another form than OpenSearch's: "
 	if sub {
 		at := m.where("field " + full)

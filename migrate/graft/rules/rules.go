@@ -87,6 +87,7 @@ type Index struct {
 	Mappings   *tree.Object // type → mapping
 	Segments   []Segment    // of all shards
 	DataStream string       // whose backing index it is; "" if none
+	OpenSearch bool         // OpenSearch took the snapshot: mappings and settings are its own, whoever created the index
 	TwoHop     bool         // the guard of Lucene's against indices of two major versions ago is to be passed
 }
 

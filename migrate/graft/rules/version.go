@@ -26,7 +26,7 @@ type created struct {
 	major, minor int
 	twoHop       bool // the index was created two major versions of Lucene ago, and that is to be set aside
 	nestedByType bool // nested documents are marked by _type, not _nested_path
-	native       bool // OpenSearch's own index: its mapping and settings are OpenSearch's
+	native       bool // mappings and settings are OpenSearch's own
 }
 
 var versionRules = []Rule{
@@ -51,9 +51,10 @@ func (t Target) created(i *Index, v *Verdict) created {
 	}
 	product := "Elasticsearch"
 	if id&openSearchBit != 0 {
-		c.openSearch, c.native, product = true, true, "OpenSearch"
+		c.openSearch, product = true, "OpenSearch"
 		id ^= openSearchBit
 	}
+	c.native = c.openSearch || i.OpenSearch
 	c.major, c.minor = id/1000000, id/10000%100
 	c.nestedByType = c.openSearch && c.major < 2 || !c.openSearch && c.major < 8
 	version := fmt.Sprintf("%s %d.%d", product, c.major, c.minor)
