@@ -338,7 +338,7 @@ func (m *mapper) docValues(name string) (known bool, typ string) {
 // docValuesOf is which doc values OpenSearch's mappers make. Source: field infos of indices that OpenSearch wrote with a field of
 // each type; those of Elasticsearch 7.17 and 8.4 are the same.
 var docValuesOf = map[string]string{
-	"keyword": "SORTED_SET", "ip": "SORTED_SET", "join": "SORTED_SET",
+	"keyword": "SORTED_SET", "ip": "SORTED_SET", "join": "SORTED",
 	"long": "SORTED_NUMERIC", "integer": "SORTED_NUMERIC", "short": "SORTED_NUMERIC", "byte": "SORTED_NUMERIC", "double": "SORTED_NUMERIC",
 	"float": "SORTED_NUMERIC", "half_float": "SORTED_NUMERIC", "scaled_float": "SORTED_NUMERIC", "boolean": "SORTED_NUMERIC",
 	"date": "SORTED_NUMERIC", "date_nanos": "SORTED_NUMERIC", "geo_point": "SORTED_NUMERIC", "token_count": "SORTED_NUMERIC",

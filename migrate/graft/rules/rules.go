@@ -21,18 +21,18 @@ import (
 
 // A Change is what was rewritten, and what the reader should know of it.
 type Change struct {
-	Rule  string // ID of the rule
-	Where string // "field a.b", "setting index.sort.field", …
-	What  string // what was done: "flattened becomes flat_object"
-	Why   string // why it had to be, and what is lost by it
+	Rule  string `json:"rule"`  // ID of the rule
+	Where string `json:"where"` // "field a.b", "setting index.sort.field", …
+	What  string `json:"what"`  // what was done: "flattened becomes flat_object"
+	Why   string `json:"why"`   // why it had to be, and what is lost by it
 }
 
 // A Repair is what must be done in the cluster after the restore.
 type Repair struct {
-	Rule  string
-	Field string // the field that is wrong, or not searchable, until then
-	Why   string
-	How   string // UpdateByQuery
+	Rule  string `json:"rule"`
+	Field string `json:"field"` // the field that is wrong, or not searchable, until then
+	Why   string `json:"why"`
+	How   string `json:"how"` // UpdateByQuery
 }
 
 // UpdateByQuery writes every document of the index again: POST INDEX/_update_by_query.
@@ -40,19 +40,19 @@ const UpdateByQuery = "update-by-query"
 
 // A Refusal is why an index cannot be grafted.
 type Refusal struct {
-	Rule  string
-	Where string
-	Why   string
-	Way   string // what would free the index; "" if only reindexing does
+	Rule  string `json:"rule"`
+	Where string `json:"where"`
+	Why   string `json:"why"`
+	Way   string `json:"way,omitempty"` // what would free the index; "" if only reindexing does
 }
 
 // A Verdict is what the rules say of an index, or of the cluster's metadata. Without Refusals the rewritten metadata are what the
 // target takes.
 type Verdict struct {
-	Changes  []Change
-	Repairs  []Repair
-	Refusals []Refusal
-	Plugins  []string // that the target must have: "analysis-icu"; sorted
+	Changes  []Change  `json:"changes,omitempty"`
+	Repairs  []Repair  `json:"repairs,omitempty"`
+	Refusals []Refusal `json:"refusals,omitempty"`
+	Plugins  []string  `json:"plugins,omitempty"` // that the target must have: "analysis-icu"; sorted
 }
 
 // OK reports whether nothing is refused.
