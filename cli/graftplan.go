@@ -10,6 +10,7 @@ import (
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/migrate/graft"
+	"github.com/narudata/naru/migrate/graft/rules"
 )
 
 // writePlan writes what can be grafted and why not.
@@ -106,7 +107,7 @@ func lanes(p *graft.Plan) string {
 
 // writeVerdicts writes the reasons, those that are alike as one.
 func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
-	var refused, repairs, plugins, missing, partial []string
+	var refused, ways, repairs, plugins, missing, partial, lost []string
 	changes := make(map[string]map[string]bool) // rule and what is done → indices
 	note := func(what, name string) {
 		if changes[what] == nil {
@@ -122,10 +123,13 @@ func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
 		}
 		for _, r := range x.Refusals {
 			why := fmt.Sprintf("[%s] %s: %s", r.Rule, printable(r.Where), printable(r.Why))
-			if r.Way != "" {
-				why += ". What frees it: " + printable(r.Way)
+			if strings.HasPrefix(r.Where, "segment ") { // alike in many segments
+				why = fmt.Sprintf("[%s] %s", r.Rule, printable(r.Why))
 			}
 			refused = append(refused, why+"\x00"+name)
+			if r.Way != "" {
+				ways = append(ways, printable(r.Way)+"\x00"+name)
+			}
 		}
 		if !x.Lane.Grafted() {
 			if x.Lane == graft.Reindex && x.Source == flow.Partial {
@@ -144,6 +148,10 @@ func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
 				plural(int64(len(x.Missing)), "shard"), count(int64(x.Shards)), name))
 		}
 		for _, ch := range x.Changes {
+			if ch.Rule == rules.Unsearchable {
+				lost = append(lost, fmt.Sprintf("%s: %s\x00%s", printable(ch.What), printable(ch.Why), name+" "+printable(ch.Where)))
+				continue
+			}
 			what := fmt.Sprintf("[%s] %s", ch.Rule, printable(ch.What))
 			if f.wide {
 				what = fmt.Sprintf("[%s] %s: %s. %s", ch.Rule, printable(ch.Where), printable(ch.What), printable(ch.Why))
@@ -162,6 +170,8 @@ func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
 		}
 	}
 	writeReasons(w, width, "NOT GRAFTED", refused, f.limit())
+	writeReasons(w, width, "WHAT FREES THEM", ways, f.limit())
+	writeReasons(w, width, "NOT SEARCHABLE AFTERWARDS, BUT IN THE DOCUMENTS", lost, f.limit())
 	writeReasons(w, width, "REINDEXED IN PART", partial, f.limit())
 	writeReasons(w, width, "REPAIRED AFTER THE RESTORE", repairs, f.limit())
 	writeReasons(w, width, "NEEDED", plugins, f.limit())

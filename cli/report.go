@@ -342,7 +342,9 @@ func writeReasons(w io.Writer, width int, title string, reasons []string, limit 
 			if other != why {
 				break
 			}
-			names = append(names, name)
+			if len(names) == 0 || names[len(names)-1] != name {
+				names = append(names, name)
+			}
 			reasons = reasons[1:]
 		}
 		wrap(w, "  ", why, width)

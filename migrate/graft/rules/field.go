@@ -91,10 +91,10 @@ func (m *mapper) field(name string, o tree.Object, path string, sub bool) (strin
 	}
 	if why, ok := unsearchable[typ]; ok {
 		if sub {
-			m.v.change("field-unsearchable", where, "dropped", why)
+			m.v.change(Unsearchable, where, "dropped", why)
 			return name, nil
 		}
-		m.v.change("field-unsearchable", where, typ+" becomes an object that is not enabled", why+": the values stay in the documents and are not searched")
+		m.v.change(Unsearchable, where, typ+" becomes an object that is not enabled", why+": the values stay in the documents and are not searched")
 		m.objects[full], m.rewritten[full] = true, true
 		return name, notEnabled()
 	}

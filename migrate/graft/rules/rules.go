@@ -136,6 +136,9 @@ func (t Target) Index(i *Index) Verdict {
 	return v
 }
 
+// Unsearchable is the rule of the changes by which a field is not searched any more, and stays in the documents.
+const Unsearchable = "field-unsearchable"
+
 // A Rule is a decision that changes, repairs and refusals name.
 type Rule struct {
 	ID    string // kebab-case; it never changes

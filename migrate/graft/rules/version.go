@@ -17,7 +17,7 @@ const openSearch2 = "136217827"
 // _type or by _nested_path, whether a geo_shape has doc values (OpenSearch from 2.9 on), what a date format means.
 const createdSetting = "index.version.created"
 
-const twoHopWay = "two hops: restore it in OpenSearch 2.x, add and delete a document, force-merge to one segment, snapshot that, and graft the snapshot with the flag " +
+const twoHopWay = "two hops: graft and restore it into OpenSearch 2.x, have it write all segments anew there (POST INDEX/_upgrade), snapshot that, and graft the snapshot with the flag " +
 	"for two hops. It sets aside a guard of Lucene's, which nobody supports; reindexing is the safe way"
 
 // created is what the version that created an index means for a target.
