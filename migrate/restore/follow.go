@@ -314,7 +314,7 @@ func (r *runner) copied(ctx context.Context, u *unit, h health, broken map[strin
 					Bytes: done, AllBytes: max(all, u.indices[i].Bytes),
 				})
 			}
-			o.noteVerified(r.o.CheckOnStartup, verified, there, len(h.Indices[o.Target].Shards))
+			o.noteVerified(r.o.CheckOnStartup && u.stream == "", verified, there, len(h.Indices[o.Target].Shards))
 		}
 	}
 	return looks.String(), nil

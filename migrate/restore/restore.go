@@ -69,8 +69,10 @@ const (
 
 // Options say how to restore. The zero value works.
 type Options struct {
-	Replicas       *int                     // of each index; nil: as in the snapshot
-	CheckOnStartup bool                     // have Lucene's CheckIndex read all of each shard; it is then closed and opened once
+	Replicas *int // of each index; nil: as in the snapshot
+	// CheckOnStartup has Lucene's CheckIndex read all of each shard. The index is then closed once, for only then can the
+	// setting for it be taken back. Not done with data streams: the index that one writes to cannot be closed.
+	CheckOnStartup bool
 	Rename         func(name string) string // nil: names stay. Indices of data streams cannot be renamed
 	Concurrency    int                      // restores at a time; 0: 4
 	Existing       Existing                 // "": Skip
@@ -237,6 +239,15 @@ func (u *unit) end(s State, why string) {
 	}
 }
 
+// passedOver notes that nobody got round to u.
+func (u *unit) passedOver() {
+	why := ""
+	if u.outcomes[0].State == WasThere {
+		why = "an earlier run restored it; interrupted before it was looked at"
+	}
+	u.end(NotBegun, why)
+}
+
 // Run restores indices out of repo. The error says why nothing could be begun, or that ctx ended: then the report still
 // tells what was done, and what the cluster goes on doing. What happened to single indices is in the report only.
 func Run(ctx context.Context, client *opensearch.Client, repo Repository, indices []Index, o Options) (Report, error) {
@@ -348,9 +359,11 @@ func (r *runner) all(ctx context.Context, todo []*unit) {
 		})
 	}
 	for _, u := range todo {
-		if ctx.Err() == nil {
-			next <- u // a worker takes it: none ends before next is closed
+		if ctx.Err() != nil {
+			u.passedOver()
+			continue
 		}
+		next <- u // a worker takes it: none ends before next is closed
 	}
 	close(next)
 	workers.Wait()

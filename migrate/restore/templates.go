@@ -3,7 +3,6 @@ package restore
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -82,9 +81,9 @@ type templates struct{ caller }
 
 // wanted is one in the snapshot.
 type wanted struct {
-	name string
-	body tree.Object
-	err  error // why it cannot be put
+	name    string
+	body    tree.Object
+	refused string // why it cannot be put; "": it can
 }
 
 type kind struct {
@@ -109,8 +108,8 @@ func (t templates) put(ctx context.Context, k *kind, w wanted, have map[string]t
 	case builtIn(w.name, w.body):
 		p.Fate = BuiltIn
 		return p, nil
-	case w.err != nil:
-		p.Fate, p.Why = Refused, w.err.Error()
+	case w.refused != "":
+		p.Fate, p.Why = Refused, w.refused
 		return p, nil
 	case there && canonical(old, false) == canonical(w.body, false):
 		p.Fate = Same
@@ -199,7 +198,7 @@ func pipelines(cluster tree.Object) []wanted {
 		if o, ok := v.(tree.Object); ok {
 			w := wanted{name: o.Text("id"), body: o.Object("config")}
 			if w.body == nil {
-				w.err = errors.New("its configuration is not in the metadata as an object")
+				w.refused = "its configuration is not in the metadata as an object"
 			}
 			all = append(all, w)
 		}
@@ -229,8 +228,10 @@ func composable(kind string) func(tree.Object) []wanted {
 			w := wanted{name: m.Name, body: o}
 			if inner := o.Object("template"); inner != nil {
 				if mappings, has := inner.Get("mappings"); has {
-					var one tree.Object
-					if one, w.err = untyped(mappings); w.err == nil {
+					one, err := untyped(mappings)
+					if err != nil {
+						w.refused = err.Error()
+					} else {
 						w.body, _ = tree.Clone(o).(tree.Object)
 						inner, _ := tree.Clone(inner).(tree.Object)
 						inner.Set("mappings", one)
@@ -258,8 +259,10 @@ func legacy(cluster tree.Object) []wanted {
 		}
 		o.Delete("template")
 		if mappings, has := o.Get("mappings"); has {
-			var one tree.Object
-			if one, w.err = untyped(mappings); w.err == nil {
+			one, err := untyped(mappings)
+			if err != nil {
+				w.refused = err.Error()
+			} else {
 				o.Set("mappings", one)
 			}
 		}

@@ -15,6 +15,10 @@ import (
 
 // one restores a unit, or finishes what an earlier run began, and says in its outcomes what came of it.
 func (r *runner) one(ctx context.Context, u *unit) {
+	if ctx.Err() != nil {
+		u.passedOver()
+		return
+	}
 	began := time.Now()
 	defer func() {
 		for _, o := range u.outcomes {
@@ -25,20 +29,20 @@ func (r *runner) one(ctx context.Context, u *unit) {
 	before := u.outcomes[0].State == WasThere
 	if !before {
 		if err := r.begin(ctx, u); err != nil {
-			r.gaveUp(ctx, u, NotBegun, err)
+			r.gaveUp(ctx, u, "interrupted while it was asked for: the cluster may be restoring it", err)
 			return
 		}
 		for _, o := range u.outcomes {
 			var err error
 			if o.uuid, err = r.uuid(ctx, o.Target); err != nil {
-				r.gaveUp(ctx, u, UnderWay, err)
+				r.gaveUp(ctx, u, goesOn, err)
 				return
 			}
 		}
 	}
 	broken, err := r.follow(ctx, u)
 	if err != nil {
-		r.gaveUp(ctx, u, UnderWay, err)
+		r.gaveUp(ctx, u, goesOn, err)
 		return
 	}
 	for i := range u.indices {
@@ -60,14 +64,12 @@ func (r *runner) one(ctx context.Context, u *unit) {
 	}
 }
 
-// gaveUp notes why a unit was not followed to its end. If ctx ended, that is its state; else it failed.
-func (r *runner) gaveUp(ctx context.Context, u *unit, interrupted State, err error) {
+const goesOn = "the cluster goes on restoring it; run this again to have it repaired and checked"
+
+// gaveUp notes why a unit was not followed to its end: it failed, or ctx ended.
+func (r *runner) gaveUp(ctx context.Context, u *unit, interrupted string, err error) {
 	if ctx.Err() != nil {
-		why := ""
-		if interrupted == UnderWay {
-			why = "the cluster goes on restoring it; run this again to have it repaired and checked"
-		}
-		u.end(interrupted, why)
+		u.end(UnderWay, interrupted)
 		return
 	}
 	u.end(Failed, err.Error())
@@ -88,7 +90,7 @@ func (r *runner) begin(ctx context.Context, u *unit) error {
 		what = u.indices[0].Name
 	}
 	settings := map[string]any{}
-	if r.o.CheckOnStartup {
+	if r.o.CheckOnStartup && u.stream == "" {
 		settings["index.shard.check_on_startup"] = "true"
 	}
 	if r.o.Replicas != nil { // copied once it is all there
@@ -215,6 +217,9 @@ func (r *runner) finish(ctx context.Context, x *Index, out *Outcome) error {
 	if err := r.describe(ctx, out, settings); err != nil {
 		return err
 	}
+	if r.o.CheckOnStartup && x.DataStream != "" {
+		out.Checks = append(out.Checks, Check{"segments", Unknown, "not read by CheckIndex: it is of a data stream, whose indices cannot be closed to take the setting back"})
+	}
 	if err := r.check(ctx, x, out, before, settings["index.blocks.read"] == "true"); err != nil {
 		return err
 	}
@@ -227,7 +232,7 @@ func (r *runner) finish(ctx context.Context, x *Index, out *Outcome) error {
 			return err
 		}
 	}
-	if r.o.CheckOnStartup && settings["index.shard.check_on_startup"] == "true" {
+	if r.o.CheckOnStartup && x.DataStream == "" && settings["index.shard.check_on_startup"] == "true" {
 		if err := r.checkedOnce(ctx, x, out); err != nil {
 			return err
 		}

@@ -81,8 +81,8 @@ func (s *Server) deleteIndex(c *call) (int, any, *apiError) {
 		return 0, nil, err
 	}
 	for _, ix := range found {
-		if err := s.writesTo(ix.name); err != nil {
-			return 0, nil, err
+		if stream := s.writer(ix.name); stream != "" {
+			return 0, nil, illegal("index [%s] is the write index for data stream [%s] and cannot be deleted", ix.name, stream)
 		}
 	}
 	for _, ix := range found {
@@ -164,6 +164,11 @@ func (s *Server) closeIndex(c *call) (int, any, *apiError) {
 	found, err := s.named(c.param("index"), c)
 	if err != nil {
 		return 0, nil, err
+	}
+	for _, ix := range found {
+		if s.writer(ix.name) != "" {
+			return 0, nil, illegal("cannot close the following data stream write indices [%s]", ix.name)
+		}
 	}
 	closed := object{}
 	for _, ix := range found {

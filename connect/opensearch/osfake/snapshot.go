@@ -514,12 +514,12 @@ func (s *Server) dataStreams(c *call) (int, any, *apiError) {
 	return http.StatusOK, object{{"data_streams", list}}, nil
 }
 
-// writesTo refuses to delete the index that a data stream writes to.
-func (s *Server) writesTo(name string) *apiError {
+// writer is the data stream that writes to an index; "": none.
+func (s *Server) writer(name string) string {
 	for stream, indices := range s.streams {
 		if len(indices) > 0 && indices[len(indices)-1] == name {
-			return illegal("index [%s] is the write index for data stream [%s] and cannot be deleted", name, stream)
+			return stream
 		}
 	}
-	return nil
+	return ""
 }
