@@ -161,6 +161,7 @@ func (c Config) Plan(ctx context.Context, repo *snapshot.Repository) (*Plan, err
 	if err != nil {
 		return nil, err
 	}
+	chosen = slices.DeleteFunc(chosen, func(s snapshot.Chosen) bool { return isTwin(repo, s.Snapshot.Name) })
 	p := &Plan{
 		From: repo.Store.String(), UUID: repo.UUID, Generation: repo.Generation, Target: c.Target.String(), TwoHop: c.TwoHop,
 		repo: repo, target: c.Target, chosen: chosen, kept: make(map[string]map[string]*keep),
@@ -224,6 +225,12 @@ func (c Config) Plan(ctx context.Context, repo *snapshot.Repository) (*Plan, err
 		}
 	}
 	return p, nil
+}
+
+// isTwin reports that a snapshot is one that Twin added, and its original is there.
+func isTwin(repo *snapshot.Repository, name string) bool {
+	original, ok := strings.CutSuffix(name, TwinSuffix)
+	return ok && slices.ContainsFunc(repo.Snapshots, func(r format.Ref) bool { return r.Name == original })
 }
 
 // Close closes the repository.

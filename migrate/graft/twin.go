@@ -40,10 +40,22 @@ func (p *Plan) Twin(ctx context.Context, to blob.Writer) (Written, error) {
 	case err != nil:
 		return out, err
 	case mark.Published >= 0 && mark.Published == p.Generation:
-		return out, fmt.Errorf("%s has been added to already, for OpenSearch %s; `naru graft --undo` takes that back", to, mark.Target)
+		if mark.Target != p.Target || !p.hasTwins() {
+			return out, fmt.Errorf("%s has been added to already, for OpenSearch %s and perhaps other indices; `naru graft --undo` takes that back", to, mark.Target)
+		}
+		return Written{Generation: p.Generation, Nothing: true}, nil
+	case mark.Next == p.Generation && mark.Target == p.Target && p.hasTwins(): // the last run died before it noted so
+		if err := to.Replace(ctx, "index.latest", latest(mark.Next)); err != nil {
+			return out, err
+		}
+		mark.Published = mark.Next
+		return Written{Generation: p.Generation}, saveMarker(ctx, to, &mark)
 	case mark.Generation != p.Generation || mark.Next != p.Generation+1:
 		return out, fmt.Errorf("%s: an earlier run began to add to index-%d, and the newest is index-%d now; `naru graft --undo` takes that back",
 			to, mark.Generation, p.Generation)
+	}
+	if mark.Target != p.Target {
+		return out, fmt.Errorf("%s: an earlier run began to add to it for OpenSearch %s; `naru graft --undo` takes that back", to, mark.Target)
 	}
 	t := &twin{plan: p, to: to, raw: raw, e: edition{TwinSuffix}, before: shardGenerations(raw),
 		added: make(map[string][]byte), generations: make(map[string]map[int]string)}
@@ -66,6 +78,20 @@ func (p *Plan) Twin(ctx context.Context, to blob.Writer) (Written, error) {
 	}
 	w.tell(&out)
 	return out, nil
+}
+
+// hasTwins reports that the repository lists a twin of all that the plan keeps.
+func (p *Plan) hasTwins() bool {
+	e := edition{TwinSuffix}
+	for i := range p.chosen {
+		uuid := p.chosen[i].Ref.UUID
+		for _, k := range p.kept[uuid] {
+			if !k.ref.In(e.id(uuid)) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // publishTwin makes the new index-N visible. It must not be there: then somebody else has written meanwhile.
