@@ -77,12 +77,12 @@ var pluginTypes = map[string]struct {
 
 // paramFrom are the parameters that came later than their type.
 var paramFrom = map[string]Target{
-	"integer_range.ignore_malformed":      {2, 19},
-	"long_range.ignore_malformed":         {2, 19},
-	"float_range.ignore_malformed":        {2, 19},
-	"double_range.ignore_malformed":       {2, 19},
-	"ip_range.ignore_malformed":           {2, 19},
-	"date_range.ignore_malformed":         {2, 19},
+	"integer_range.ignore_malformed":      {2, 0},
+	"long_range.ignore_malformed":         {2, 0},
+	"float_range.ignore_malformed":        {2, 0},
+	"double_range.ignore_malformed":       {2, 0},
+	"ip_range.ignore_malformed":           {2, 0},
+	"date_range.ignore_malformed":         {2, 0},
 	"rank_features.positive_score_impact": {2, 4},
 	"object.disable_objects":              {3, 8},
 	"nested.disable_objects":              {3, 8},
