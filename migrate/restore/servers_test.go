@@ -1,6 +1,7 @@
 package restore_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -348,6 +349,31 @@ func TestARealNodeRestoresWhatItCanAndSaysWhatItCannot(t *testing.T) {
 			old.equal(t, c, fixture+"-", open)
 		})
 	}
+
+	t.Run("an interrupted restore goes on and is picked up", func(t *testing.T) {
+		slow := takePlace(t, node, "os219", "slow")
+		o := quick
+		o.Rename = func(name string) string { return "slow-" + name }
+		o.MaxBytesPerSec = 200_000 // of 800,000
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		o.Progress = func(p restore.Progress) {
+			if p.Bytes > 0 {
+				cancel()
+			}
+		}
+		list := []restore.Index{slow.indices["logs-2019"]}
+		report, err := restore.Run(ctx, c, slow.repo, list, o)
+		if !errors.Is(err, context.Canceled) || report.Indices[0].State != restore.UnderWay {
+			t.Fatal(err, told(report))
+		}
+		o.Progress = nil
+		report, err = restore.Run(t.Context(), c, slow.repo, list, o)
+		if out := report.Indices[0]; err != nil || out.State != restore.WasThere || !out.Right() || out.Bytes != list[0].Bytes {
+			t.Error(err, told(report))
+		}
+		slow.equal(t, c, "slow-", []string{"logs-2019"})
+	})
 
 	t.Run("what cannot be registered is said with what to do", func(t *testing.T) {
 		elsewhere := own.repo
