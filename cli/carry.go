@@ -365,7 +365,7 @@ func next(f *connect.Flow, r *carryReport) []string {
 	case stateTaken:
 		return []string{"wait for the other process, then run the same command again to verify"}
 	case stateMismatch:
-		if len(r.Verification.Failed) > 0 {
+		if len(r.Verification.Failed) > 0 && dir != "" {
 			return []string{"what is written there is damaged: carry into another directory, on a disk that keeps what it is given"}
 		}
 		return []string{again(f) + "   # names the documents that differ"}

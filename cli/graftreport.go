@@ -21,6 +21,7 @@ type graftReport struct {
 	Templates    []restore.Placed `json:"templates,omitempty"`
 	Verification *verification    `json:"verification,omitempty"`
 	Carry        *carryReport     `json:"carry,omitempty"` // what was carried document by document
+	Taken        []string         `json:"taken,omitempty"` // not carried: the cluster has others of these names
 	Seconds      graftSeconds     `json:"seconds"`
 	Notes        []string         `json:"notes,omitempty"`
 	Next         []string         `json:"next,omitempty"`
@@ -38,7 +39,7 @@ type graftSeconds struct {
 func (r *graftReport) finish(started time.Time) {
 	r.Seconds.Total = time.Since(started).Seconds()
 	whole := !slices.ContainsFunc(r.Plan.Newest(), func(x graft.Index) bool {
-		carried := x.Lane == graft.Reindex && r.Carry != nil
+		carried := x.Lane == graft.Reindex && r.Carry != nil && !slices.Contains(r.Taken, x.Name)
 		return !x.Lane.Grafted() && x.Lane != graft.Left && !carried || len(x.Missing) > 0
 	})
 	r.State = stateDone

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/narudata/naru/connect"
+	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/migrate/graft"
 )
 
@@ -90,7 +92,10 @@ func (m *moving) move(ctx context.Context) error {
 		return err
 	}
 	result.Next = nil
-	f := m.rest(result)
+	f, err := m.rest(ctx, result)
+	if err != nil {
+		return err
+	}
 	var flowErr error
 	if f != nil {
 		m.run.progress.value = m.f.progress.value
@@ -114,23 +119,72 @@ func (m *moving) move(ctx context.Context) error {
 }
 
 // rest is the flow of what cannot be grafted; nil: there is nothing.
-func (m *moving) rest(r *graftReport) *connect.Flow {
-	var patterns []string
+func (m *moving) rest(ctx context.Context, r *graftReport) (*connect.Flow, error) {
+	var names []string
 	for _, x := range r.Plan.Newest() {
 		if x.Lane == graft.Reindex {
+			names = append(names, x.Name)
+		}
+	}
+	if len(names) == 0 {
+		return nil, nil
+	}
+	taken, err := m.taken(ctx, r.Plan)
+	if err != nil {
+		return nil, fmt.Errorf("which names are taken: %w", err)
+	}
+	var patterns []string
+	for _, x := range r.Plan.Newest() {
+		switch name := printable(x.Name); {
+		case x.Lane != graft.Reindex:
+		case taken[x.Name]:
+			r.Taken = append(r.Taken, x.Name)
+			r.Notes = append(r.Notes, name+" was not carried: the cluster has an index of that name, which no carry out of this repository has made")
+		default:
 			patterns = append(patterns, strings.ReplaceAll(x.Name, "[", `\[`))
 			if x.DataStream != "" {
-				r.Notes = append(r.Notes, fmt.Sprintf("%s is of the data stream %s and was carried as a plain index: the data stream is not there", printable(x.Name), printable(x.DataStream)))
+				r.Notes = append(r.Notes, fmt.Sprintf("%s is of the data stream %s and was carried as a plain index: the data stream is not there", name, printable(x.DataStream)))
 			}
 		}
 	}
 	if len(patterns) == 0 {
-		return nil
+		return nil, nil
 	}
 	sink := m.pace
 	sink.Access = m.restore.access.to(m.restore.cluster)
 	return &connect.Flow{
 		Source: connect.Source{Snapshot: &connect.Snapshot{URL: m.from, Snapshot: m.f.snapshot, Indices: patterns}},
 		Sink:   connect.Sink{OpenSearch: &sink},
+	}, nil
+}
+
+// taken gives the indices of the cluster that no carry out of the plan's repository knows: documents of these must not
+// be mixed with others.
+func (m *moving) taken(ctx context.Context, p *graft.Plan) (map[string]bool, error) {
+	var rows []struct {
+		Index string `json:"index"`
 	}
+	if err := m.client.JSON(ctx, http.MethodGet, "/_cat/indices?h=index&format=json&expand_wildcards=all", nil, &rows); err != nil {
+		return nil, err
+	}
+	carries, err := opensearch.Carries(ctx, m.client, "")
+	if err != nil {
+		return nil, err
+	}
+	ours := make(map[string]bool)
+	for _, identity := range carries {
+		if !strings.HasPrefix(identity, "snapshot repository "+p.From) {
+			continue
+		}
+		_, list, _ := strings.Cut(identity, ", indices ")
+		list, _, _ = strings.Cut(list, ";")
+		for name := range strings.FieldsSeq(list) {
+			ours[strings.ReplaceAll(name, `\[`, "[")] = true
+		}
+	}
+	taken := make(map[string]bool, len(rows))
+	for _, r := range rows {
+		taken[r.Index] = !ours[r.Index]
+	}
+	return taken, nil
 }
