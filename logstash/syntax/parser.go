@@ -1,7 +1,6 @@
 package syntax
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"slices"
@@ -43,18 +42,20 @@ func (o Options) Parse(name string, src []byte) (*Config, error) {
 	return o.ParseAll([]File{{name, src}})
 }
 
-// ParseAll reads several files as one configuration, in the order given. As in Logstash their texts are joined with line
-// ends between them, so that a section may even go on in the next file. Each position is that in its own file.
+// ParseAll reads several files as one configuration, in the order given. As in Logstash (PipelineConfig#configString) their
+// texts are joined, with a line end where one has none, so that a section may even go on in the next file. Each position
+// is that in its own file.
 func (o Options) ParseAll(files []File) (*Config, error) {
 	p := &parser{escapes: o.SupportEscapes, config: &Config{Files: files}, resync: -1, unclosed: -1, statementAt: -1}
-	texts := make([][]byte, len(files))
-	base := 0
-	for i, f := range files {
-		texts[i] = f.Text
-		p.bases = append(p.bases, base)
-		base += len(f.Text) + 1
+	var joined strings.Builder
+	for _, f := range files {
+		if n := joined.Len(); n > 0 && joined.String()[n-1] != '\n' {
+			joined.WriteByte('\n')
+		}
+		p.bases = append(p.bases, joined.Len())
+		joined.Write(f.Text)
 	}
-	p.src = string(bytes.Join(texts, []byte("\n")))
+	p.src = joined.String()
 	p.ascii = true
 	for i := range len(p.src) {
 		switch {
