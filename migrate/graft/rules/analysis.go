@@ -116,12 +116,12 @@ func (t Target) analysis(settings tree.Object, c created, at string, v *Verdict)
 	for _, kind := range []string{"analyzer", "normalizer", "tokenizer", "filter", "char_filter", "similarity"} {
 		for _, d := range defined(settings, kind) {
 			own, _ := d.Value.(tree.Object)
-			t.definition(settings, c, kind, d.Name, own, at+kind+" "+d.Name, v)
+			t.definition(settings, c, kind, own, at+kind+" "+d.Name, v)
 		}
 	}
 }
 
-func (t Target) definition(settings tree.Object, c created, kind, name string, own tree.Object, where string, v *Verdict) {
+func (t Target) definition(settings tree.Object, c created, kind string, own tree.Object, where string, v *Verdict) {
 	typ := own.Text("type")
 	if typ == "" && (kind == "analyzer" || kind == "normalizer") {
 		typ = "custom"

@@ -113,7 +113,7 @@ func (t Target) templates(all tree.Object, kind string, v *Verdict, rewrite func
 	for _, m := range all {
 		where := kind + " " + m.Name
 		o, _ := m.Value.(tree.Object)
-		if o.Object("_meta").Text("managed") == "true" || builtInTemplate(m.Name, o) {
+		if o.Object("_meta").Text("managed") == "true" || builtInTemplate(o) {
 			v.change("template-managed", where, "dropped", "it belongs to Elasticsearch itself")
 			continue
 		}
@@ -141,7 +141,7 @@ var ownPatterns = []string{".monitoring-", ".ml-", ".watch", ".triggered_watches
 	".transform-", ".deprecation-", ".security", ".fleet-", ".logs-deprecation", ".alerts-", ".lists-", ".items-", ".siem-", ".apm-", ".geoip", ".async-search", ".ds-ilm-history", "ilm-history-"}
 
 // builtInTemplate reports whether a template is for Elasticsearch's own indices only.
-func builtInTemplate(name string, o tree.Object) bool {
+func builtInTemplate(o tree.Object) bool {
 	patterns := o.List("index_patterns")
 	return len(patterns) > 0 && !slices.ContainsFunc(patterns, func(p any) bool {
 		return !slices.ContainsFunc(ownPatterns, func(own string) bool { return strings.HasPrefix(tree.Text(p), own) })
@@ -208,7 +208,7 @@ func (t Target) templateSettings(o *tree.Object, where string, v *Verdict) {
 	}
 	before := flat(own)
 	changes := len(v.Changes)
-	after := t.rewriteSettings(before, created{}, where+", ", v)
+	after := t.rewriteSettings(before, where+", ", v)
 	t.analysis(after, created{}, where+", ", v)
 	if len(v.Changes) > changes {
 		o.Set("settings", after)

@@ -90,7 +90,7 @@ var formatRules = []Rule{
 
 // segments refuses what the target's Lucene cannot open.
 func (t Target) segments(i *Index, c created, v *Verdict) {
-	own := luceneOf[t]
+	own, first := luceneOf[t], len(v.Refusals)
 	for _, s := range i.Segments {
 		where := "segment " + s.Name
 		lucene, ok := parseLucene(s.Lucene)
@@ -136,6 +136,19 @@ func (t Target) segments(i *Index, c created, v *Verdict) {
 			v.refuse("doc-count-field", where, "it has documents with _doc_count as Elasticsearch keeps it; OpenSearch would not see it and count wrong", "")
 		}
 	}
+	onlyBlooms(v.Refusals[first:])
+}
+
+// onlyBlooms takes back the way to be rid of bloom filters where something else is in the way too.
+func onlyBlooms(refusals []Refusal) {
+	if !slices.ContainsFunc(refusals, func(r Refusal) bool { return r.Way != bloomWay }) {
+		return
+	}
+	for n := range refusals {
+		if refusals[n].Way == bloomWay {
+			refusals[n].Way = ""
+		}
+	}
 }
 
 // reads is the newest Lucene whose names the target finds.
@@ -156,10 +169,13 @@ func (t Target) newerTarget(lucene luceneVersion) string {
 	return ""
 }
 
-// formatWay says how segments get rid of a format.
+// bloomWay is how segments get rid of Elasticsearch's bloom filters.
+const bloomWay = "in the source: set index.bloom_filter_for_id_field.enabled to false, force-merge the index to one segment, and snapshot it again"
+
+// formatWay says how segments get rid of a format; "" if they do not.
 func formatWay(name string) string {
 	if name == "ES85BloomFilter" || name == "ES87BloomFilter" {
-		return "in the source: set index.bloom_filter_for_id_field.enabled to false, force-merge the index to one segment, and snapshot it again"
+		return bloomWay
 	}
 	return ""
 }

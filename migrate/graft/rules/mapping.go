@@ -243,9 +243,7 @@ func (m *mapper) object(o tree.Object, path string, flat, root bool) tree.Object
 			}
 			out = append(out, tree.Member{Name: p.Name, Value: m.properties(fields, path, flat)})
 		case p.Name == "dynamic":
-			if v, ok := m.dynamic(p.Value, where); ok {
-				out = append(out, tree.Member{Name: p.Name, Value: v})
-			}
+			out = append(out, tree.Member{Name: p.Name, Value: m.dynamic(p.Value, where)})
 		case p.Name == "subobjects":
 			switch v := tree.Text(p.Value); {
 			case v == "false" && m.t.takes("object", "disable_objects"):
@@ -271,24 +269,24 @@ func (m *mapper) object(o tree.Object, path string, flat, root bool) tree.Object
 	return out
 }
 
-func (m *mapper) dynamic(v any, where string) (any, bool) {
+func (m *mapper) dynamic(v any, where string) any {
 	switch text := strings.ToLower(tree.Text(v)); text {
 	case "true", "false", "strict":
-		return v, true
+		return v
 	case "runtime":
 		m.v.change("dynamic-runtime", where, "runtime becomes true", "OpenSearch has no runtime fields: new fields of later documents are indexed; documents that are here already are found by such a field only after they are updated")
-		return true, true
+		return true
 	case "strict_allow_templates":
 		if m.t.since(2, 19) {
-			return v, true
+			return v
 		}
 	case "false_allow_templates":
 		if m.t.since(3, 8) {
-			return v, true
+			return v
 		}
 	}
 	m.v.refuse("dynamic-value", where, fmt.Sprintf("the value %q is not known", tree.Text(v)), "")
-	return v, true
+	return v
 }
 
 // properties rewrites fields. With flat their names may have dots.

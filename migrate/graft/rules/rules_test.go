@@ -263,6 +263,19 @@ func TestWhatIsMissingIsRefusedNotReadAsEmpty(t *testing.T) {
 	}
 }
 
+func TestBloomFiltersHaveAWayOutUnlessSomethingElseIsInTheWay(t *testing.T) {
+	for _, c := range []struct {
+		postings string
+		free     bool
+	}{{"Lucene90", true}, {"ES812Postings", false}} {
+		j := judged{to: "2.19", created: es84, segment: func(s *Segment) { s.Postings = []string{"ES87BloomFilter", c.postings} }}
+		v := target(t, j.to).Index(j.index(t))
+		if len(v.Refusals) == 0 || (v.Refusals[0].Way != "") != c.free {
+			t.Errorf("with %s: %v", c.postings, v.Refusals)
+		}
+	}
+}
+
 func FuzzIndex(f *testing.F) {
 	for _, j := range judgedIndices {
 		i := j.index(f)

@@ -212,16 +212,19 @@ func TestServersWriteToShadowedFields(t *testing.T) {
 			n.Call(t, "PUT", "/_snapshot/r", fmt.Sprintf(`{"type":"fs","settings":{"location":%q}}`, filepath.Join(n.Repo, "r")))
 			n.Call(t, "PUT", "/_snapshot/r/s?wait_for_completion=true", `{"indices":"i"}`)
 			n.Call(t, "DELETE", "/i", nil)
-			remap(t, filepath.Join(n.Repo, "r"), map[string]string{"w": shadow, "v": `{"type":"object","enabled":false}`})
+			remap(t, filepath.Join(n.Repo, "r"), map[string]string{"w": shadow, "v": `{"type":"object","enabled":false}`, "l": `{"type":"alias","path":"w.keyword"}`})
 			n.Call(t, "POST", "/_snapshot/r/s/_restore?wait_for_completion=true", `{"indices":"i"}`)
 
-			n.Call(t, "PUT", "/i/_doc/20?refresh=true", `{"w":"AAA0","v":"AAAA"}`)
+			n.Call(t, "PUT", "/i/_doc/20?refresh=true", `{"w":"AAA0","v":[1.5,{"a":1}]}`)
 			if got := count(t, n, "w.keyword"); got != 1 {
 				t.Errorf("%d documents are found before the update, of 1", got)
 			}
 			n.Call(t, "POST", "/i/_update_by_query?refresh=true", nil)
 			if got := count(t, n, "w.keyword"); got != 3 {
 				t.Errorf("%d documents are found after the update, of 3", got)
+			}
+			if got := count(t, n, "l"); got != 3 {
+				t.Errorf("%d documents are found by the alias, of 3", got)
 			}
 			n.Call(t, "POST", "/i/_forcemerge?max_num_segments=1", nil)
 			n.Call(t, "POST", "/i/_refresh", nil)

@@ -112,7 +112,7 @@ func (t Target) settings(i *Index, c created, v *Verdict) {
 	if settings == nil || c.native {
 		return
 	}
-	out := t.rewriteSettings(settings, c, "", v)
+	out := t.rewriteSettings(settings, "", v)
 	t.analysis(out, c, "", v)
 	if out.Has("index.sort.field") && i.Mappings != nil {
 		for _, typ := range *i.Mappings {
@@ -135,7 +135,7 @@ func hasNested(o tree.Object) bool {
 }
 
 // rewriteSettings gives what becomes of flat settings. Messages begin with at.
-func (t Target) rewriteSettings(settings tree.Object, c created, at string, v *Verdict) tree.Object {
+func (t Target) rewriteSettings(settings tree.Object, at string, v *Verdict) tree.Object {
 	out := make(tree.Object, 0, len(settings))
 	for _, s := range settings {
 		value, where := tree.Text(s.Value), at+"setting "+s.Name
