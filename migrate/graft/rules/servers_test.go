@@ -236,7 +236,7 @@ func TestServersWriteToShadowedFields(t *testing.T) {
 			}
 
 			n.Call(t, "DELETE", "/i", nil)
-			remap(t, filepath.Join(n.Repo, "r"), map[string]string{"w": `{"type":"keyword"}`})
+			remap(t, filepath.Join(n.Repo, "r"), map[string]string{"w": `{"type":"keyword"}`, "l": `{"type":"keyword"}`})
 			n.Call(t, "POST", "/_snapshot/r/s/_restore?wait_for_completion=true", `{"indices":"i"}`)
 			status, reply, err := n.Send(t.Context(), "PUT", "/i/_doc/21", "application/json", `{"w":"AAA0"}`)
 			if err != nil {
