@@ -152,21 +152,13 @@ func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
 				lost = append(lost, fmt.Sprintf("%s: %s\x00%s", printable(ch.What), printable(ch.Why), name+" "+printable(ch.Where)))
 				continue
 			}
-			what := fmt.Sprintf("[%s] %s", ch.Rule, printable(ch.What))
-			if f.wide {
-				what = fmt.Sprintf("[%s] %s: %s. %s", ch.Rule, printable(ch.Where), printable(ch.What), printable(ch.Why))
-			}
-			note(what, name)
+			note(changed(&ch, f.wide), name)
 		}
 	}
 	for i := range p.Snapshots {
 		s := &p.Snapshots[i]
 		for _, ch := range s.Cluster {
-			what := fmt.Sprintf("[%s] %s", ch.Rule, printable(ch.What))
-			if f.wide {
-				what = fmt.Sprintf("[%s] %s: %s. %s", ch.Rule, printable(ch.Where), printable(ch.What), printable(ch.Why))
-			}
-			note(what, "cluster metadata of "+printable(s.Name))
+			note(changed(&ch, f.wide), "cluster metadata of "+printable(s.Name))
 		}
 	}
 	writeReasons(w, width, "NOT GRAFTED", refused, f.limit())
@@ -176,15 +168,26 @@ func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
 	writeReasons(w, width, "REPAIRED AFTER THE RESTORE", repairs, f.limit())
 	writeReasons(w, width, "NEEDED", plugins, f.limit())
 	writeReasons(w, width, "SHARDS MISSING", missing, f.limit())
-	var changed []string
+	var all []string
 	for _, what := range slices.Sorted(maps.Keys(changes)) {
 		for _, name := range slices.Sorted(maps.Keys(changes[what])) {
-			changed = append(changed, what+"\x00"+name)
+			all = append(all, what+"\x00"+name)
 		}
 	}
 	title := "CHANGES OF METADATA"
-	if !f.wide && len(changed) > 0 {
-		title += " (--wide says where and why)"
+	if !f.wide && len(all) > 0 {
+		title += " (--wide says why)"
 	}
-	writeReasons(w, width, title, changed, f.limit())
+	writeReasons(w, width, title, all, f.limit())
+}
+
+// changed says what was changed; of fields, which are many, only what became of them.
+func changed(ch *rules.Change, wide bool) string {
+	switch {
+	case wide:
+		return fmt.Sprintf("[%s] %s: %s. %s", ch.Rule, printable(ch.Where), printable(ch.What), printable(ch.Why))
+	case strings.HasPrefix(ch.Where, "field "):
+		return fmt.Sprintf("[%s] %s", ch.Rule, printable(ch.What))
+	}
+	return fmt.Sprintf("[%s] %s: %s", ch.Rule, printable(ch.Where), printable(ch.What))
 }

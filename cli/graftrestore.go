@@ -1,9 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 	"time"
 
@@ -45,7 +47,7 @@ func (f *restoreFlags) add(cmd *cobra.Command) {
 	f.existing = choice{value: string(restore.Skip), of: []string{string(restore.Skip), string(restore.Refuse)}}
 	f.templates = choice{value: "auto", of: []string{"auto", "yes", "no"}}
 	flags := cmd.Flags()
-	flags.StringVar(&f.repository, "repository", "naru", "register the repository with OpenSearch as `NAME`, read-only")
+	flags.StringVar(&f.repository, "repository", "", "register the repository with OpenSearch as `NAME`, read-only; the default is naru- and the last part of its path")
 	flags.StringVar(&f.location, "location", "", "the `PATH` (or S3 prefix) of the repository as the nodes of OpenSearch see it, if they see another than naru")
 	flags.StringArrayVar(&f.settings, "repository-setting", nil, "a setting of the repository in OpenSearch, `KEY=VALUE`; repeatable")
 	flags.IntVar(&f.replicas, "replicas", -1, "give restored indices `N` replicas; -1: as many as in the snapshot")
@@ -68,7 +70,24 @@ func (f *restoreFlags) repositoryOf(kind string, settings map[string]any) (resto
 		}
 		settings[key] = value
 	}
-	return restore.Repository{Name: f.repository, Type: kind, Settings: settings}, nil
+	return restore.Repository{Name: cmp.Or(f.repository, repositoryName(settings)), Type: kind, Settings: settings}, nil
+}
+
+// repositoryName makes a name of where a repository is, so that several can be registered.
+func repositoryName(settings map[string]any) string {
+	for _, key := range []string{"location", "base_path", "bucket"} {
+		text, _ := settings[key].(string)
+		name := strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '_' {
+				return r
+			}
+			return '-'
+		}, strings.ToLower(path.Base(strings.TrimRight(text, "/"))))
+		if name = strings.Trim(name, "-"); text != "" && name != "" {
+			return "naru-" + name
+		}
+	}
+	return "naru-served"
 }
 
 // restored has the cluster restore what was written, and compares it.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -124,10 +125,11 @@ func (g *grafting) serving(ctx context.Context, listen, public string, result *g
 		}
 	}
 	fmt.Fprintf(g.Stderr, "Serving %s for OpenSearch %s at %s (Ctrl-C ends it). In OpenSearch, whose\nrepositories.url.allowed_urls must allow that address:\n", g.from, g.plan.Target, url)
-	fmt.Fprintf(g.Stderr, "  PUT _snapshot/%s {\"type\": \"url\", \"settings\": {\"url\": %q}}\n", g.restore.repository, url)
+	name := cmp.Or(g.restore.repository, repositoryName(nil))
+	fmt.Fprintf(g.Stderr, "  PUT _snapshot/%s {\"type\": \"url\", \"settings\": {\"url\": %q}}\n", name, url)
 	for _, s := range g.plan.Snapshots {
 		if s.Grafted > 0 {
-			fmt.Fprintf(g.Stderr, "  POST _snapshot/%s/%s/_restore {\"indices\": \"…\", \"include_global_state\": false}\n", g.restore.repository, s.Name)
+			fmt.Fprintf(g.Stderr, "  POST _snapshot/%s/%s/_restore {\"indices\": \"…\", \"include_global_state\": false}\n", name, s.Name)
 			break
 		}
 	}

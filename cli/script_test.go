@@ -25,6 +25,7 @@ func TestMain(m *testing.M) {
 func TestScripts(t *testing.T) {
 	repositories := testbed.Fixture(t, "os29")
 	old := testbed.Fixture(t, "es56")
+	seven, eight := testbed.Fixture(t, "es717"), testbed.Fixture(t, "es8")
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
 		UpdateScripts: *update,
@@ -32,6 +33,8 @@ func TestScripts(t *testing.T) {
 			e.Setenv("REPO", filepath.Join(repositories, "main"))
 			e.Setenv("REPOS", repositories)
 			e.Setenv("OLD", filepath.Join(old, "main"))
+			e.Setenv("SEVEN", filepath.Join(seven, "main"))
+			e.Setenv("EIGHT", filepath.Join(eight, "main"))
 			e.Setenv("NO_COLOR", "1")
 			return nil
 		},
@@ -65,6 +68,7 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 var (
 	times = regexp.MustCompile(`in [0-9.]+s \([0-9,]+ documents/s\)`)
+	took  = regexp.MustCompile(`in [0-9.]+s\.`)
 	fast  = regexp.MustCompile(`"(seconds|documents_per_second)": [0-9.e-]+`)
 )
 
@@ -75,8 +79,9 @@ func tidy(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	text := ts.ReadFile(args[0])
 	text = times.ReplaceAllString(text, "in TIME (RATE documents/s)")
+	text = took.ReplaceAllString(text, "in TIME.")
 	text = fast.ReplaceAllString(text, `"$1": N`)
-	for _, name := range []string{"REPOS", "OLD", "WORK"} {
+	for _, name := range []string{"REPOS", "OLD", "SEVEN", "EIGHT", "WORK"} {
 		text = strings.ReplaceAll(text, ts.Getenv(name), "$"+name)
 	}
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o600))
