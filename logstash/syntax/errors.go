@@ -213,6 +213,9 @@ func before(text string) string {
 		return `"=>"`
 	}
 	n := len(text)
+	if strings.IndexByte(text[strings.LastIndexByte(text, '\n')+1:], '#') >= 0 {
+		return "" // it may be a comment
+	}
 	for n > 0 && len(text)-n < 40 && isName(text[n-1]) {
 		n--
 	}

@@ -309,7 +309,7 @@ func (p *parser) section() (*Section, bool) {
 			return nil, false
 		}
 		s := &Section{Pos: p.at(start), Kind: kind}
-		s.Body, s.End = p.block()
+		s.Body, s.End = p.block(-1)
 		return s, true
 	}
 	return nil, false
@@ -325,14 +325,15 @@ func (p *parser) brace(what string, start int) bool {
 }
 
 // block reads what stands after an opening brace, up to the closing one: cs (branch_or_plugin cs)* "}". Errors in it are
-// noted and gone over; the caller must look at stop and resync.
-func (p *parser) block() (body []Statement, end Pos) {
+// noted and gone over; the caller must look at stop and resync. What is no such block may to the grammar still be a plugin
+// named else, or if0: pluginAt is where this one would begin, negative if there is none.
+func (p *parser) block(pluginAt int) (body []Statement, end Pos) {
 	defer func() { p.open = p.open[:len(p.open)-1] }()
 	if !p.enter() {
 		return nil, Pos{}
 	}
 	defer p.leave()
-	for !p.stop && p.resync < 0 {
+	for first := true; !p.stop && p.resync < 0; first = false {
 		p.blank()
 		start := p.pos
 		if start < len(p.src) && p.src[start] == '}' {
@@ -347,6 +348,14 @@ func (p *parser) block() (body []Statement, end Pos) {
 			break
 		}
 		p.fail(start, wantClose)
+		if pluginAt >= 0 && first {
+			p.pos = pluginAt
+			if pl, ok := p.plugin(); ok {
+				p.errorf(start, "after %q there are plugins in the braces, not options", pl.Name)
+				return nil, pl.End
+			}
+			p.pos = start
+		}
 		p.statementAt = start
 		p.syntaxError()
 		p.statementAt = -1
@@ -401,7 +410,7 @@ func (p *parser) head(start int) (Cond, bool) {
 func (p *parser) arm(b *Branch, start int, cond Cond) {
 	for {
 		a := &Arm{Pos: p.at(start), Cond: cond}
-		a.Body, b.End = p.block()
+		a.Body, b.End = p.block(p.pluginBefore(start))
 		b.Arms = append(b.Arms, a)
 		if p.stop || p.resync >= 0 {
 			return
@@ -424,12 +433,27 @@ func (p *parser) arm(b *Branch, start int, cond Cond) {
 		}
 		if !p.stop && p.brace("else", start) {
 			b.Else = &Block{Pos: p.at(start)}
-			b.Else.Body, b.End = p.block()
+			b.Else.Body, b.End = p.block(start)
 			return
 		}
 		p.pos = end
 		return
 	}
+}
+
+// pluginBefore gives start if the brace right before this place may follow the name of a plugin that begins there, as in
+// "if0 {"; else it is negative.
+func (p *parser) pluginBefore(start int) int {
+	end := p.pos
+	p.pos = start
+	defer func() { p.pos = end }()
+	if p.name(wantPlugin) {
+		p.blank()
+		if p.pos == end-1 {
+			return start
+		}
+	}
+	return -1
 }
 
 // plugin reads a plugin with its options.

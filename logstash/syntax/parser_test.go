@@ -115,6 +115,8 @@ func TestErrorsSayWhatWasExpectedWhatWasFoundAndWhatToDo(t *testing.T) {
 		{`filter { mutate { add_field => { "b" => 08 } } }`, `1:41: 08 is no number: a leading zero means octal; remove it or put the number in quotes`},
 		{`filter { mutate { add_field => { "b" => 1. } } }`, `1:41: 1. is no number: a digit is missing after the point`},
 		{`filter { mutate { add_field => { aa => 1 "aa" => 2 aa => 3 aa => 4 } } }`, `1:52: the key aa is in this hash twice; the hash begins at 1:32`},
+		{`filter { if [a] { } else { id => "x" } }`, `1:28: after "else" there are plugins in the braces, not options`},
+		{"filter { } # conf\n$x", `2:1: expected one of "input", "filter" or "output", found "$"`},
 		{`filter { if [a] xor [b] xor [c] { } }`, `1:17: xor cannot stand beside another operator: put it and its two sides in parentheses`},
 		{"\uFEFFfilter { }", `1:1: expected one of "input", "filter" or "output", found a byte order mark: save the file without one`},
 		{"filter { }\n# gr\xfc\xdfe\n", `2:5: the file is not encoded in UTF-8: the byte 0xfc here`},
