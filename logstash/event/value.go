@@ -1,0 +1,274 @@
+// Package event is Logstash's event: a map of fields, metadata beside it, references to fields, the coercions between
+// types, and references inside of texts (%{field}).
+//
+// Source: org.logstash.Event, ConvertedMap, Valuifier, FieldReference, Accessors, Timestamp and StringInterpolation of
+// logstash-core 8.19. What is said here to be "as Ruby" or "as Java" was recorded from it.
+//
+// Strings of an event may be parts of the input it was read from, without a copy: they are valid as long as the batch
+// that the event is of. Whoever keeps one longer clones it (strings.Clone). Events, maps and lists are not safe for
+// concurrent use.
+package event
+
+import (
+	"math"
+	"math/big"
+	"time"
+)
+
+// A Kind says what a Value is.
+type Kind uint8
+
+// The kinds. Absent is the zero Value: no value at all, other than Null.
+const (
+	Absent  Kind = iota
+	Null         // nil in Ruby
+	Bool         // true or false
+	Int          // java.lang.Long
+	Float        // java.lang.Double
+	BigInt       // java.math.BigInteger: beyond 64 bits
+	Decimal      // java.math.BigDecimal: its text counts
+	String       // UTF-8
+	Time         // org.logstash.Timestamp: an instant, to the nanosecond
+	List         // java.util.List
+	Map          // java.util.Map, with keys in the order they were set
+)
+
+// A Value is what a field holds. The zero Value is Absent. Values are small and copied; lists and maps are shared by
+// copies, until Clone.
+type Value struct {
+	kind  Kind
+	nanos uint32 // of Time
+	n     uint64 // Bool, Int, Float; seconds of Time
+	s     string // String; the digits of Decimal
+	node  *node
+}
+
+// A node is what does not fit into a Value.
+type node struct {
+	list []Value
+	m    Fields
+	big  *big.Int
+}
+
+// Kind says what v is.
+func (v Value) Kind() Kind { return v.kind }
+
+// Is reports that v is there, be it null.
+func (v Value) Is() bool { return v.kind != Absent }
+
+// Nil reports that v is null or absent: nil in Ruby.
+func (v Value) Nil() bool { return v.kind <= Null }
+
+// NullValue is null.
+var NullValue = Value{kind: Null}
+
+// Of a Go value.
+func (v Value) isNumber() bool { return v.kind >= Int && v.kind <= Decimal }
+
+// IsNumber reports that v is Int, Float, BigInt or Decimal.
+func (v Value) IsNumber() bool { return v.isNumber() }
+
+// StringValue is a text.
+func StringValue(s string) Value { return Value{kind: String, s: s} }
+
+// BoolValue is true or false.
+func BoolValue(b bool) Value {
+	if b {
+		return Value{kind: Bool, n: 1}
+	}
+	return Value{kind: Bool}
+}
+
+// IntValue is an integer.
+func IntValue(n int64) Value { return Value{kind: Int, n: uint64(n)} }
+
+// FloatValue is a floating-point number.
+func FloatValue(f float64) Value { return Value{kind: Float, n: math.Float64bits(f)} }
+
+// BigValue is an integer of any size: Int if it fits.
+func BigValue(b *big.Int) Value {
+	if b.IsInt64() {
+		return IntValue(b.Int64())
+	}
+	return Value{kind: BigInt, node: &node{big: b}}
+}
+
+// DecimalValue is a decimal number with its text as it was written ("1.10", "1E+3").
+func DecimalValue(text string) Value { return Value{kind: Decimal, s: text} }
+
+// TimeValue is an instant.
+func TimeValue(t time.Time) Value {
+	return Value{kind: Time, n: uint64(t.Unix()), nanos: uint32(t.Nanosecond())}
+}
+
+// ListValue is a list; it takes over the slice.
+func ListValue(list []Value) Value { return Value{kind: List, node: &node{list: list}} }
+
+// StringsValue is a list of texts.
+func StringsValue(texts ...string) Value {
+	list := make([]Value, len(texts))
+	for i, s := range texts {
+		list[i] = StringValue(s)
+	}
+	return ListValue(list)
+}
+
+// MapValue is an empty map.
+func MapValue() Value { return Value{kind: Map, node: &node{}} }
+
+// Bool of a Bool; false for others.
+func (v Value) Bool() bool { return v.kind == Bool && v.n == 1 }
+
+// Int of an Int; 0 for others.
+func (v Value) Int() int64 {
+	if v.kind != Int {
+		return 0
+	}
+	return int64(v.n)
+}
+
+// Float of a Float; 0 for others.
+func (v Value) Float() float64 {
+	if v.kind != Float {
+		return 0
+	}
+	return math.Float64frombits(v.n)
+}
+
+// Big of a BigInt; nil for others. It must not be changed.
+func (v Value) Big() *big.Int {
+	if v.kind != BigInt {
+		return nil
+	}
+	return v.node.big
+}
+
+// Str of a String; "" for others. Text gives any value as text.
+func (v Value) Str() string {
+	if v.kind != String {
+		return ""
+	}
+	return v.s
+}
+
+// Time of a Time, in UTC; the zero time for others.
+func (v Value) Time() time.Time {
+	if v.kind != Time {
+		return time.Time{}
+	}
+	return time.Unix(int64(v.n), int64(v.nanos)).UTC()
+}
+
+// List gives the elements of a List, nil for others. They may be changed in place.
+func (v Value) List() []Value {
+	if v.kind != List {
+		return nil
+	}
+	return v.node.list
+}
+
+// Append appends to a List in place: all copies of v see it.
+func (v Value) Append(more ...Value) { v.node.list = append(v.node.list, more...) }
+
+// SetList replaces the elements of a List in place.
+func (v Value) SetList(list []Value) { v.node.list = list }
+
+// Map gives the members of a Map, nil for others. What is set in them is set for all copies of v.
+func (v Value) Map() *Fields {
+	if v.kind != Map {
+		return nil
+	}
+	return &v.node.m
+}
+
+// Clone gives a copy that shares nothing that can be changed.
+func (v Value) Clone() Value {
+	switch v.kind {
+	case List:
+		list := make([]Value, len(v.node.list))
+		for i, e := range v.node.list {
+			list[i] = e.Clone()
+		}
+		v.node = &node{list: list}
+	case Map:
+		v.node = &node{m: v.node.m.Clone()}
+	}
+	return v
+}
+
+// Fields are the members of a map, in the order they were set. Most maps are small, and are searched one by one.
+type Fields struct{ entries []Entry }
+
+// An Entry is a member of a map.
+type Entry struct {
+	Key   string
+	Value Value
+}
+
+// Len is how many members there are.
+func (f *Fields) Len() int { return len(f.entries) }
+
+// Entries are the members. Keys must not be changed.
+func (f *Fields) Entries() []Entry { return f.entries }
+
+// Get gives a member; Absent if there is none.
+func (f *Fields) Get(key string) Value {
+	if i := f.index(key); i >= 0 {
+		return f.entries[i].Value
+	}
+	return Value{}
+}
+
+// At gives the place of a member's value, valid until the next Set or Delete; nil if there is none.
+func (f *Fields) At(key string) *Value {
+	if i := f.index(key); i >= 0 {
+		return &f.entries[i].Value
+	}
+	return nil
+}
+
+func (f *Fields) index(key string) int {
+	for i := range f.entries {
+		if f.entries[i].Key == key {
+			return i
+		}
+	}
+	return -1
+}
+
+// Set gives a member a value.
+func (f *Fields) Set(key string, v Value) {
+	if i := f.index(key); i >= 0 {
+		f.entries[i].Value = v
+		return
+	}
+	f.entries = append(f.entries, Entry{key, v})
+}
+
+// Delete removes a member and gives its value; Absent if there was none.
+func (f *Fields) Delete(key string) Value {
+	i := f.index(key)
+	if i < 0 {
+		return Value{}
+	}
+	v := f.entries[i].Value
+	copy(f.entries[i:], f.entries[i+1:])
+	f.entries[len(f.entries)-1] = Entry{}
+	f.entries = f.entries[:len(f.entries)-1]
+	return v
+}
+
+// Reset removes all members and keeps their room.
+func (f *Fields) Reset() {
+	clear(f.entries)
+	f.entries = f.entries[:0]
+}
+
+// Clone gives a copy that shares nothing that can be changed.
+func (f *Fields) Clone() Fields {
+	c := Fields{make([]Entry, len(f.entries))}
+	for i, e := range f.entries {
+		c.entries[i] = Entry{e.Key, e.Value.Clone()}
+	}
+	return c
+}
