@@ -144,7 +144,7 @@ func writeVerdicts(w io.Writer, width int, f *graftFlags, p *graft.Plan) {
 			plugins = append(plugins, "the nodes of OpenSearch must have "+printable(plugin)+"\x00"+name)
 		}
 		if len(x.Missing) > 0 {
-			missing = append(missing, fmt.Sprintf("%s of %s not in the snapshot; OpenSearch restores the others only when told to (partial)\x00%s",
+			missing = append(missing, fmt.Sprintf("%s of %s not in the snapshot; the others are restored with --partial\x00%s",
 				plural(int64(len(x.Missing)), "shard"), count(int64(x.Shards)), name))
 		}
 		for _, ch := range x.Changes {

@@ -27,6 +27,7 @@ type restoreFlags struct {
 	settings   []string
 	replicas   int
 	check      bool
+	partial    bool
 	existing   choice
 	templates  choice
 	at         int
@@ -52,6 +53,7 @@ func (f *restoreFlags) add(cmd *cobra.Command) {
 	flags.StringArrayVar(&f.settings, "repository-setting", nil, "a setting of the repository in OpenSearch, `KEY=VALUE`; repeatable")
 	flags.IntVar(&f.replicas, "replicas", -1, "give restored indices `N` replicas; -1: as many as in the snapshot")
 	flags.BoolVar(&f.check, "check-on-startup", false, "have Lucene check every restored shard whole, which reads all of it")
+	flags.BoolVar(&f.partial, "partial", false, "restore also indices of which the snapshot lacks shards, without these shards")
 	flags.Var(&f.existing, "existing", "what to do about names that are taken: `HOW` skip (that index) or refuse (everything)")
 	flags.Var(&f.templates, "templates", "put templates and ingest pipelines that are missing: `WHEN` auto (unless --index chooses), yes or no")
 	flags.IntVar(&f.at, "restores", 0, "restore `N` indices at a time; 0: 4")
@@ -111,7 +113,7 @@ func (g *grafting) restoreFrom(ctx context.Context, result *graftReport, kind st
 		}
 	}
 	o := restore.Options{
-		CheckOnStartup: g.restore.check, Concurrency: g.restore.at, Existing: restore.Existing(g.restore.existing.value),
+		CheckOnStartup: g.restore.check, Partial: g.restore.partial, Concurrency: g.restore.at, Existing: restore.Existing(g.restore.existing.value),
 		RepairRate: g.restore.repairRate, Log: g.log(), Progress: g.follow(),
 	}
 	if g.restore.replicas >= 0 {
@@ -140,6 +142,7 @@ func (g *grafting) restorable(x *graft.Index) restore.Index {
 	out := restore.Index{
 		Name: x.Name, Snapshot: x.Snapshot, Shards: x.Shards, Bytes: x.Bytes, Created: x.Date, Closed: x.Closed, DataStream: x.DataStream,
 		Plugins: x.Plugins, Live: x.Live, Nested: x.Nested,
+		Missing: x.Missing,
 	}
 	if g.inPlace {
 		out.Snapshot += graft.TwinSuffix

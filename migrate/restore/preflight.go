@@ -82,6 +82,11 @@ func (r *runner) there(name string) bool { _, ok := r.cluster.indices[name]; ret
 
 // lacking says why a unit cannot be restored at all; "": it can.
 func (r *runner) lacking(u *unit, held map[string][]string) string {
+	for _, x := range u.indices {
+		if len(x.Missing) > 0 && !r.o.Partial {
+			return fmt.Sprintf("%d of its %d shards are not in the snapshot, which is PARTIAL; the others are restored only when that is asked for", len(x.Missing), x.Shards)
+		}
+	}
 	names, ok := held[u.snapshot]
 	if !ok {
 		return "the repository has no snapshot " + u.snapshot

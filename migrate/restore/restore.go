@@ -46,6 +46,8 @@ type Index struct {
 	Repairs    []Repair `json:"repairs,omitempty"`
 	Live       int64    `json:"live"`             // documents of its segments that are not deleted, nested ones too; -1: not known
 	Nested     []string `json:"nested,omitempty"` // full paths of all nested fields
+	// Missing are the shards that the snapshot does not have (it is PARTIAL): they can only be restored as empty ones.
+	Missing []int `json:"missing,omitempty"`
 }
 
 // UpdateByQuery is the kind of repair that indexes documents again out of their source.
@@ -76,6 +78,7 @@ type Options struct {
 	Rename         func(name string) string // nil: names stay. Indices of data streams cannot be renamed
 	Concurrency    int                      // restores at a time; 0: 4
 	Existing       Existing                 // "": Skip
+	Partial        bool                     // restore indices of which shards are missing, without these; else they fail
 	KeepFailed     bool                     // leave an index whose shards could not be restored; else it is deleted
 	IgnoreDisk     bool                     // begin even if the disks seem to be too small
 	Unregister     bool                     // take the repository away afterwards, if this registered it and nothing is under way

@@ -97,7 +97,8 @@ func (r *runner) begin(ctx context.Context, u *unit) error {
 		settings["index.number_of_replicas"] = 0
 		settings["index.auto_expand_replicas"] = "false"
 	}
-	body := map[string]any{"indices": what, "include_global_state": false, "partial": false, "index_settings": settings}
+	partial := slices.ContainsFunc(u.indices, func(x Index) bool { return len(x.Missing) > 0 })
+	body := map[string]any{"indices": what, "include_global_state": false, "partial": partial, "index_settings": settings}
 	if target := u.outcomes[0].Target; u.stream == "" && target != what {
 		body["rename_pattern"] = "^" + regexp.QuoteMeta(what) + "$"
 		body["rename_replacement"] = strings.NewReplacer(`\`, `\\`, `$`, `\$`).Replace(target)
