@@ -26,7 +26,7 @@ test-race: ## everything that runs concurrently under the race detector (needs a
 
 test-servers: ## the long test: real Elasticsearch and OpenSearch, read and written, killed, full
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
-		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./cli
+		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./migrate/... ./cli
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch

@@ -174,6 +174,7 @@ func (p *Plan) judge(body *tree.Object, k *keep) (rules.Verdict, tree.Object, er
 	}
 	verdict := p.target.Index(&rules.Index{
 		Name: k.ref.Name, Body: &index, Mappings: &mappings, Segments: k.segments, DataStream: k.stream, TwoHop: p.TwoHop,
+		OpenSearch: k.from.Snapshot.VersionID >= openSearchMask,
 	})
 	after, err := tree.AppendJSON(nil, mappings)
 	if err != nil {

@@ -26,8 +26,11 @@ import (
 // and below 2.9, from which on a geo_shape is expected to have doc values.
 const (
 	claimedVersion   = "2.0.0"
-	claimedVersionID = 2_000_099 ^ 0x08000000
+	claimedVersionID = 2_000_099 ^ openSearchMask
 )
+
+// openSearchMask is what OpenSearch flips in the ids of its versions: they are larger than any of Elasticsearch's.
+const openSearchMask = 0x08000000
 
 // An edition is under which names rewritten metadata appear.
 type edition struct{ suffix string } // "": the same names
@@ -47,7 +50,7 @@ func (e edition) id(s string) string {
 // claims reports that what a server writes of its version is replaced by claimedVersion.
 func (p *Plan) claims(s *snapshot.Selected) bool {
 	const eight = 8_000_000
-	return p.target.Major >= 3 || p.target.Major == 2 && s.Snapshot.VersionID >= eight && s.Snapshot.VersionID < 0x08000000
+	return p.target.Major >= 3 || p.target.Major == 2 && s.Snapshot.VersionID >= eight && s.Snapshot.VersionID < openSearchMask
 }
 
 // repositoryData is the rewritten index-N. Source: org.opensearch.repositories.RepositoryData#snapshotsFromXContent,
