@@ -122,9 +122,9 @@ type Attribute struct {
 }
 
 // Attribute gives the first option of that name, or nil.
-func (p *Plugin) Attribute(name string) *Attribute {
-	if i := slices.IndexFunc(p.Attributes, func(a *Attribute) bool { return a.Name == name }); i >= 0 {
-		return p.Attributes[i]
+func (n *Plugin) Attribute(name string) *Attribute {
+	if i := slices.IndexFunc(n.Attributes, func(a *Attribute) bool { return a.Name == name }); i >= 0 {
+		return n.Attributes[i]
 	}
 	return nil
 }

@@ -69,6 +69,7 @@ func (o Options) ParseAll(files []File) (*Config, error) {
 		p.sections()
 	}
 	slices.SortStableFunc(p.errs, func(a, b located) int { return cmp.Compare(a.offset, b.offset) })
+	p.errs = slices.CompactFunc(p.errs, func(a, b located) bool { return a.offset == b.offset && a.err.Message == b.err.Message })
 	if len(p.errs) == 0 {
 		return p.config, nil
 	}
@@ -105,7 +106,8 @@ type parser struct {
 
 	statementAt int // where the statement that is being read began; -1 outside of blocks
 
-	errs []located
+	errs     []located
+	reported int // the furthest syntax error
 }
 
 // opened is a block whose brace has not been closed.

@@ -20,9 +20,13 @@ func (p *parser) syntaxError() {
 	if h := p.hint(); h != "" {
 		message.WriteString("; " + h)
 	}
-	err := p.makeError(p.far, "%s", message.String())
-	err.Expected = list
-	p.errs = append(p.errs, located{p.far, err})
+	// What has been tried as a plugin may be read again as a section; what is wrong in it has been told then.
+	if p.far >= p.reported {
+		err := p.makeError(p.far, "%s", message.String())
+		err.Expected = list
+		p.errs = append(p.errs, located{p.far, err})
+		p.reported = p.far
+	}
 	if len(p.errs) >= maxErrors || p.far >= len(p.src) {
 		p.stop = true
 	}
