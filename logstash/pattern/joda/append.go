@@ -58,6 +58,9 @@ func compilePrint(items []item, names *names) ([]printStep, needs) {
 			s.field = map[byte]field{'x': fieldWeekyear, 'y': fieldYear, 'Y': fieldYearOfEra}[it.letter]
 			if it.count == 2 {
 				s.kind = printTwoDigits
+				if it.letter == 'Y' {
+					s.field = fieldYear // two digits are never those of the era
+				}
 			}
 		case 'M':
 			s.field = fieldMonth
@@ -77,7 +80,7 @@ func compilePrint(items []item, names *names) ([]printStep, needs) {
 		case 'S':
 			s.kind = printFraction
 		case 'z':
-			s.kind = printZoneName
+			s.kind, s.names = printZoneName, names.utc
 		case 'Z':
 			s.kind = printOffset
 			if it.count >= 3 {
@@ -132,7 +135,7 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 			}
 			dst = appendOffset(dst, int32(offset)*msSecond, form)
 		case printZoneName:
-			dst = appendZoneName(dst, t, offset, s.width >= 4)
+			dst = appendZoneName(dst, t, offset, s)
 		case printZoneID:
 			dst = append(dst, loc.String()...)
 		}
@@ -267,12 +270,13 @@ func appendOffset(dst []byte, offset int32, form offsetForm) []byte {
 	return dst
 }
 
-// appendZoneName writes the name of a zone: that of UTC in English, else the abbreviation of the time zone database,
-// or the offset for a long name or where there is no abbreviation.
-func appendZoneName(dst []byte, t time.Time, offset int, long bool) []byte {
+// appendZoneName writes the name of a zone: that of UTC in the language of the format, else the abbreviation of the time zone
+// database, or the offset for a long name or where there is no abbreviation.
+func appendZoneName(dst []byte, t time.Time, offset int, s *printStep) []byte {
+	long := s.width >= 4
 	if t.Location() == time.UTC {
 		if long {
-			return append(dst, "Coordinated Universal Time"...)
+			return append(dst, s.names[0]...)
 		}
 		return append(dst, "UTC"...)
 	}

@@ -13,12 +13,13 @@ type names struct {
 	months, shortMonths     []string // January first
 	weekdays, shortWeekdays []string // Monday first
 	halfdays, eras          []string
+	utc                     []string // the long name of UTC alone
 
 	monthTable, weekdayTable, halfdayTable, eraTable *nameTable
 }
 
 // localeData has a line for each set of names: the tags that have it, separated by spaces, then, separated by tabs,
-// months, short months, weekdays, short weekdays, halves of the day and eras, separated by bars.
+// months, short months, weekdays, short weekdays, halves of the day, eras, separated by bars, and the long name of UTC.
 // It was printed by Java 17, whose names are those of CLDR 39 (Unicode licence).  The tag "und" is the root locale.
 //
 //go:embed data/locales.txt
@@ -64,13 +65,13 @@ func localeNames(tag string) *names {
 }
 
 func makeNames(line, language string) *names {
-	var lists [6][]string
+	var lists [7][]string
 	for i, column := range strings.Split(line, "\t") {
 		if i < len(lists) {
 			lists[i] = strings.Split(column, "|")
 		}
 	}
-	n := &names{months: lists[0], shortMonths: lists[1], weekdays: lists[2], shortWeekdays: lists[3], halfdays: lists[4], eras: lists[5]}
+	n := &names{months: lists[0], shortMonths: lists[1], weekdays: lists[2], shortWeekdays: lists[3], halfdays: lists[4], eras: lists[5], utc: lists[6]}
 	var cases unicode.SpecialCase
 	if language == "tr" || language == "az" {
 		cases = unicode.TurkishCase

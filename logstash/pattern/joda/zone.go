@@ -55,6 +55,10 @@ func ZoneOf(loc *time.Location) *Zone {
 		if end.After(lastPeriods) {
 			break
 		}
+		if !end.After(at) {
+			// ZoneBounds ends the rules of a leap year a day early; nothing changes on that day.
+			end = at.Add(24 * time.Hour)
+		}
 		at, start = end, end.UnixMilli()
 	}
 	if len(z.periods) == 1 && z.loc == nil {
