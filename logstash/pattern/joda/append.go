@@ -35,6 +35,9 @@ type needs struct{ date, week bool }
 // parts are a moment taken apart.
 type parts struct {
 	ms         int64 // local time of the day
+	hour       uint32
+	minute     uint32
+	second     uint32
 	days       int64
 	year       int64
 	month, day int
@@ -109,6 +112,7 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 	seconds := t.Unix() + int64(offset)
 	days := floorDiv(seconds, 86400)
 	p := parts{days: days, ms: (seconds-days*86400)*msSecond + int64(t.Nanosecond()/1e6)}
+	p.clock()
 	if f.needs.date {
 		p.year, p.month, p.day = civil(days)
 	}
@@ -121,7 +125,13 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 		case printText:
 			dst = append(dst, s.text...)
 		case printNumber:
-			dst = appendPadded(dst, p.get(s.field), s.width)
+			v := p.get(s.field)
+			if s.width == 2 && uint64(v) < 100 {
+				t := byte(uint32(v) * 103 >> 10) // v/10
+				dst = append(dst, '0'+t, '0'+byte(v)-10*t)
+				continue
+			}
+			dst = appendPadded(dst, v, s.width)
 		case printName:
 			dst = append(dst, s.names[p.get(s.field)-s.first]...)
 		case printTwoDigits:
@@ -141,6 +151,13 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 		}
 	}
 	return dst
+}
+
+// clock takes the time of the day apart.
+func (p *parts) clock() {
+	s := uint32(p.ms) / msSecond
+	m := s / 60
+	p.hour, p.minute, p.second = m/60, m%60, s%60
 }
 
 // get gives the value of a field.
@@ -173,11 +190,11 @@ func (p *parts) get(f field) int64 {
 	case fieldDayOfWeek:
 		return weekday(p.days)
 	case fieldHour:
-		return p.ms / msHour
+		return int64(p.hour)
 	case fieldMinute:
-		return p.ms / msMinute % 60
+		return int64(p.minute)
 	case fieldSecond:
-		return p.ms / msSecond % 60
+		return int64(p.second)
 	case fieldHalfday:
 		return p.ms / msHalfday
 	case fieldClockHour:
@@ -207,8 +224,9 @@ func appendPadded(dst []byte, v int64, width int) []byte {
 	switch {
 	case width == 2 && v < 100:
 		return append(dst, byte('0'+v/10), byte('0'+v%10))
-	case width == 4 && v >= 1000 && v < 10000:
-		return append(dst, byte('0'+v/1000), byte('0'+v/100%10), byte('0'+v/10%10), byte('0'+v%10))
+	case width <= 4 && v >= 1000 && v < 10000:
+		high, low := uint32(v)/100, uint32(v)%100
+		return append(dst, byte('0'+high/10), byte('0'+high%10), byte('0'+low/10), byte('0'+low%10))
 	}
 	for ; width > 1 && (width > len(pow10) || v < pow10[width-1]); width-- {
 		dst = append(dst, '0')
@@ -229,6 +247,10 @@ var pow10 = func() (p [19]int64) {
 func appendFraction(dst []byte, ms int64, width int) []byte {
 	if ms != 0 {
 		width = min(width, 15)
+	}
+	if width == 3 {
+		v := uint32(ms)
+		return append(dst, byte('0'+v/100), byte('0'+v/10%10), byte('0'+v%10))
 	}
 	for i := range width {
 		d := int64(0)
@@ -251,6 +273,12 @@ const (
 
 // appendOffset writes an offset in milliseconds.
 func appendOffset(dst []byte, offset int32, form offsetForm) []byte {
+	if offset == 0 {
+		if form == offsetShort {
+			return append(dst, "+0000"...)
+		}
+		return append(dst, "+00:00"...)
+	}
 	sign := byte('+')
 	v := int64(offset)
 	if v < 0 {

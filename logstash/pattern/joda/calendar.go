@@ -74,6 +74,9 @@ func dayNumber(y int64, m, d int) int64 {
 // civil gives the date of a day number.
 func civil(days int64) (y int64, m, d int) {
 	days += 719468
+	if uint64(days) < 1<<30 {
+		return civil32(uint32(days))
+	}
 	era := days / 146097
 	if days < 0 {
 		era = (days - 146096) / 146097
@@ -90,6 +93,23 @@ func civil(days int64) (y int64, m, d int) {
 		y++
 	}
 	return y, m, d
+}
+
+// civil32 gives the date of days from 0000-03-01 (Neri and Schneider, Euclidean affine functions and their application to calendar algorithms).
+func civil32(days uint32) (int64, int, int) {
+	n1 := 4*days + 3
+	century := n1 / 146097
+	n2 := n1%146097 | 3
+	p2 := 2939745 * uint64(n2)
+	yoc := uint32(p2 >> 32)
+	doy := uint32(p2) / 2939745 / 4
+	n3 := 2141*doy + 197913
+	y, m, d := 100*century+yoc, n3>>16, (n3&0xffff)/2141
+	if doy >= 306 {
+		y++
+		m -= 12
+	}
+	return int64(y), int(m), int(d) + 1
 }
 
 // weekday is 1 for Monday to 7 for Sunday.

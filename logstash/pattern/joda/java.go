@@ -150,6 +150,7 @@ func (f *JavaFormat) Append(dst []byte, t time.Time) []byte {
 	seconds := t.Unix()
 	days := floorDiv(seconds, 86400)
 	p := javaParts{parts: parts{days: days, ms: (seconds - days*86400) * msSecond}, nanos: int64(t.Nanosecond())}
+	p.clock()
 	p.year, p.month, p.day = civil(days)
 	for i := range f.steps {
 		s := &f.steps[i]

@@ -345,6 +345,21 @@ func (p *program) run(text []byte, v []int32, found *zoneFound) int {
 		s := &p.steps[i]
 		switch s.kind {
 		case stepNumber:
+			// The usual numbers first: two digits of two, and four digits of more.
+			if s.max == 2 && !s.signed && len(text)-pos >= 2 {
+				if a, b := text[pos]-'0', text[pos+1]-'0'; a <= 9 && b <= 9 {
+					v[s.slot] = int32(a)*10 + int32(b)
+					pos += 2
+					break
+				}
+			} else if s.max >= 4 && len(text)-pos > 4 {
+				t := text[pos : pos+5]
+				if a, b, c, d := t[0]-'0', t[1]-'0', t[2]-'0', t[3]-'0'; a <= 9 && b <= 9 && c <= 9 && d <= 9 && (t[4]-'0' > 9 || s.max == 4) {
+					v[s.slot] = int32(a)*1000 + int32(b)*100 + int32(c)*10 + int32(d)
+					pos += 4
+					break
+				}
+			}
 			value, end := number(text, pos, int(s.max), s.signed)
 			if end < 0 {
 				return -1
@@ -374,7 +389,7 @@ func (p *program) run(text []byte, v []int32, found *zoneFound) int {
 			}
 		}
 		if s.lit != 0 {
-			if pos >= len(text) || !sameByte(text, pos, s.lit) {
+			if pos >= len(text) || text[pos] != s.lit && lower(text[pos]) != s.lit {
 				return -1
 			}
 			pos++
@@ -553,6 +568,16 @@ func (z *zoneFound) readOffset(text []byte, pos int, zero bool) int {
 	sign := text[pos]
 	if sign != '-' && sign != '+' {
 		return -1
+	}
+	if len(text)-pos == 5 { // +hhmm at the end
+		a, b, c, d := text[pos+1]-'0', text[pos+2]-'0', text[pos+3]-'0', text[pos+4]-'0'
+		if hours, minutes := int32(a)*10+int32(b), int32(c)*10+int32(d); a <= 9 && b <= 9 && c <= 9 && d <= 9 && hours <= 23 && minutes <= 59 {
+			z.offset, z.hasOffset = hours*msHour+minutes*msMinute, true
+			if sign == '-' {
+				z.offset = -z.offset
+			}
+			return pos + 5
+		}
 	}
 	value, end := offsetValue(text, pos+1)
 	if end < 0 {

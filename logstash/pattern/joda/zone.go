@@ -1,7 +1,6 @@
 package joda
 
 import (
-	"bytes"
 	_ "embed"
 	"fmt"
 	"math"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // Zone is a time zone: a fixed offset from UTC or a zone of the time zone database.
@@ -231,8 +231,13 @@ const areaMost = len("Antarctica/")
 func matchZoneID(text []byte, pos int) (*Zone, int) {
 	rest := text[pos:]
 	least := 1
-	if i := bytes.IndexByte(rest[:min(len(rest), areaMost)], '/'); i >= 0 {
-		least = i + 2
+	for i, chars := 0, 0; i < len(rest) && chars < areaMost; chars++ {
+		if rest[i] == '/' {
+			least = i + 2
+			break
+		}
+		_, n := utf8.DecodeRune(rest[i:])
+		i += n
 	}
 	ids := zoneIDs()
 	for n := min(len(rest), zoneIDMost()); n >= least; n-- {
