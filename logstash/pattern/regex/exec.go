@@ -34,7 +34,6 @@ func (m *Match) grow() bool {
 
 // run tries to match at pos. It leaves the places of groups in m.slots, and counts down m.left at each failure.
 func (p *program) run(in []byte, pos int, m *Match) outcome {
-	const room = 8 // entries that an instruction may push without asking, but for those with groups
 	var (
 		code  = p.code
 		slots = m.slots
@@ -44,12 +43,6 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 		aux   int32
 	)
 	for {
-		if sp+room > len(stack) {
-			if !m.grow() {
-				return exhausted
-			}
-			stack = m.stack
-		}
 		i := &code[pc]
 		switch i.op {
 		case opMatch:
@@ -65,7 +58,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opText:
-			if text := i.text; len(in)-pos >= len(text) && string(in[pos:pos+len(text)]) == text {
+			if text := i.more.text; len(in)-pos >= len(text) && string(in[pos:pos+len(text)]) == text {
 				pos += len(text)
 				pc = i.next
 				continue
@@ -91,18 +84,40 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				pc = i.next
 				continue
 			}
+		case opMaybe:
+			if pos < len(in) && i.table[in[pos]] == single {
+				if i.table2[in[pos]] != 0 {
+					if uint(sp) >= uint(len(stack)) {
+						if !m.grow() {
+							return exhausted
+						}
+						stack = m.stack
+					}
+					stack[sp] = entry{i.next, int32(pos), 0}
+					sp++
+				}
+				pos++
+			}
+			pc = i.next
+			continue
 		case opGreedy:
 			end := i.span(in, pos)
 			if end < 0 {
 				break
 			}
 			low := i.skip(in, pos, int(i.min))
-			if end < len(in) && !i.follow[in[end]] || end == len(in) && !i.follow[atEnd] {
+			if end < len(in) && i.table2[in[end]] == 0 || end == len(in) && !i.end {
 				if end = i.giveBack(in, low, end); end < 0 {
 					break
 				}
 			}
 			if end > low {
+				if uint(sp) >= uint(len(stack)) {
+					if !m.grow() {
+						return exhausted
+					}
+					stack = m.stack
+				}
 				stack[sp] = entry{i.alt, int32(end), int32(low)}
 				sp++
 			}
@@ -116,6 +131,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				break
 			}
 			if end > low {
+				if uint(sp) >= uint(len(stack)) {
+					if !m.grow() {
+						return exhausted
+					}
+					stack = m.stack
+				}
 				stack[sp] = entry{pc, int32(end), aux}
 				sp++
 			}
@@ -130,6 +151,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if end = i.until(in, end); end < 0 {
 				break
 			}
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{i.alt, int32(end), 0}
 			sp++
 			pos = end
@@ -143,23 +170,38 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if end = i.until(in, end); end < 0 {
 				break
 			}
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{pc, int32(end), 0}
 			sp++
 			pos = end
 			pc = i.next
 			continue
 		case opFork:
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{i.alt, int32(pos), 0}
 			sp++
 			pc = i.next
 			continue
 		case opDispatch:
+			t := int32(0)
 			if pos < len(in) {
-				pc = i.targets[in[pos]]
+				t = i.targets[in[pos]]
 			} else {
-				pc = i.targets[atEnd]
+				t = i.targets[atEnd]
 			}
-			if pc != 0 {
+			if t != 0 {
+				pos += int(t & 1)
+				pc = t >> 1
 				continue
 			}
 		case opMark:
@@ -167,12 +209,24 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			pc = i.next
 			continue
 		case opMarkUndo:
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{^i.n, slots[i.n], 0}
 			sp++
 			slots[i.n] = int32(pos)
 			pc = i.next
 			continue
 		case opClear:
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{^i.n, slots[i.n], 0}
 			sp++
 			slots[i.n] = -1
@@ -209,7 +263,18 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opWordEdge, opNoWordEdge:
-			if atWordEdge(in, pos) == (i.op == opWordEdge) {
+			before, after := uint8(outside), uint8(outside)
+			if pos > 0 {
+				before = wordTable[in[pos-1]]
+			}
+			if pos < len(in) {
+				after = wordTable[in[pos]]
+			}
+			edge := before != after
+			if before|after >= decode {
+				edge = atWordEdge(in, pos)
+			}
+			if edge == (i.op == opWordEdge) {
 				pc = i.next
 				continue
 			}
@@ -234,6 +299,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opEmptyStart:
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{^i.n, slots[i.n], 0}
 			sp++
 			slots[i.n] = int32(pos)
@@ -249,13 +320,19 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opEmptyStartGroups:
-			for sp+2*len(i.refs)+room > len(stack) {
+			for sp+2*len(i.more.refs) > len(stack) {
 				if !m.grow() {
 					return exhausted
 				}
 				stack = m.stack
 			}
 			sp = i.keepGroups(slots, stack, sp)
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{^i.n, slots[i.n], 0}
 			sp++
 			slots[i.n] = int32(pos)
@@ -276,6 +353,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opCountStart:
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{^i.n, slots[i.n], 0}
 			sp++
 			slots[i.n] = 0
@@ -289,16 +372,34 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			case i.max >= 0 && count >= i.max:
 				pc = i.alt
 			case i.flag:
+				if uint(sp) >= uint(len(stack)) {
+					if !m.grow() {
+						return exhausted
+					}
+					stack = m.stack
+				}
 				stack[sp] = entry{i.next, int32(pos), 0}
 				sp++
 				pc = i.alt
 			default:
+				if uint(sp) >= uint(len(stack)) {
+					if !m.grow() {
+						return exhausted
+					}
+					stack = m.stack
+				}
 				stack[sp] = entry{i.alt, int32(pos), 0}
 				sp++
 				pc = i.next
 			}
 			continue
 		case opCountMore:
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{^i.n, slots[i.n], 0}
 			sp++
 			slots[i.n]++
@@ -323,6 +424,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			continue
 		case opNotStart:
 			slots[i.n] = int32(sp)
+			if uint(sp) >= uint(len(stack)) {
+				if !m.grow() {
+					return exhausted
+				}
+				stack = m.stack
+			}
 			stack[sp] = entry{i.alt, int32(pos), 0}
 			sp++
 			pc = i.next
@@ -347,6 +454,76 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			}
 		case opBehindIs:
 			if i.isLast(in, pos) != i.flag {
+				pc = i.next
+				continue
+			}
+		case opSpan:
+			end, table := pos, i.table
+			for end < len(in) && table[in[end]] != outside {
+				end++
+			}
+			if end-pos >= int(i.min) {
+				pos = end
+				pc = i.next
+				continue
+			}
+		case opSpanMarks:
+			end, table := pos, i.table
+			for end < len(in) && table[in[end]] != outside {
+				end++
+			}
+			if end-pos >= int(i.min) {
+				slots[i.n], slots[i.alt] = int32(pos), int32(end)
+				pos = end
+				pc = i.next
+				continue
+			}
+		case opSpanUntil, opUntilMarks:
+			end := bytes.IndexByte(in[pos:], i.b)
+			if end < 0 {
+				end = len(in) - pos
+			}
+			if end >= int(i.min) {
+				if i.op == opUntilMarks {
+					slots[i.n], slots[i.alt] = int32(pos), int32(pos+end)
+				}
+				pos += end
+				pc = i.next
+				continue
+			}
+		case opCharMark:
+			if pos < len(in) && in[pos] == i.b {
+				pos++
+				slots[i.n] = int32(pos)
+				pc = i.next
+				continue
+			}
+		case opMarkChar:
+			if pos < len(in) && in[pos] == i.b {
+				slots[i.n] = int32(pos)
+				pos++
+				pc = i.next
+				continue
+			}
+		case opMarkCharMark:
+			if pos < len(in) && in[pos] == i.b {
+				slots[i.n] = int32(pos)
+				pos++
+				slots[i.alt] = int32(pos)
+				pc = i.next
+				continue
+			}
+		case opMarkTextMark:
+			if text := i.more.text; len(in)-pos >= len(text) && string(in[pos:pos+len(text)]) == text {
+				slots[i.n] = int32(pos)
+				pos += len(text)
+				slots[i.alt] = int32(pos)
+				pc = i.next
+				continue
+			}
+		case opPair:
+			if pos+1 < len(in) && i.table[in[pos]] == single && i.table2[in[pos+1]] == single {
+				pos += 2
 				pc = i.next
 				continue
 			}
@@ -452,7 +629,7 @@ func (i *instruction) giveBack(in []byte, low, end int) int {
 			_, w := utf8.DecodeLastRune(in[low : end+1])
 			end -= w - 1
 		}
-		if i.follow[in[end]] {
+		if i.table2[in[end]] != 0 {
 			return end
 		}
 	}
@@ -488,7 +665,7 @@ func (i *instruction) atLeast(in []byte, pos int) int {
 func (i *instruction) until(in []byte, pos int) int {
 	for pos < len(in) {
 		b := in[pos]
-		if i.follow[b] {
+		if i.table2[b] != 0 {
 			return pos
 		}
 		switch i.table[b] {
@@ -504,7 +681,7 @@ func (i *instruction) until(in []byte, pos int) int {
 			pos += w
 		}
 	}
-	if i.follow[atEnd] {
+	if i.end {
 		return pos
 	}
 	return -1
@@ -512,7 +689,7 @@ func (i *instruction) until(in []byte, pos int) int {
 
 // backref gives the length of what the first of the groups that has matched took, if it stands at pos again; -1 if not.
 func (i *instruction) backref(in []byte, pos int, slots []int32) int {
-	for _, g := range i.refs {
+	for _, g := range i.more.refs {
 		begin, end := slots[2*g], slots[2*g+1]
 		if end < 0 || begin < 0 {
 			continue
@@ -532,7 +709,7 @@ func (i *instruction) backref(in []byte, pos int, slots []int32) int {
 // keepGroups copies where the groups are to the slots behind n, with the old values of those pushed.
 func (i *instruction) keepGroups(slots []int32, stack []entry, sp int) int {
 	to := i.n + 1
-	for _, g := range i.refs {
+	for _, g := range i.more.refs {
 		for _, from := range [2]int32{2 * g, 2*g + 1} {
 			stack[sp] = entry{^to, slots[to], 0}
 			sp++
@@ -547,7 +724,7 @@ func (i *instruction) keepGroups(slots []int32, stack []entry, sp int) int {
 // time, or was not empty before. Where a group was empty elsewhere, the round fails (STACK_NULL_CHECK_MEMST).
 func (i *instruction) groupsMoved(slots []int32, pos int32) (again, ok bool) {
 	ok = true
-	for k, g := range i.refs {
+	for k, g := range i.more.refs {
 		begin, end := slots[i.n+1+int32(2*k)], slots[i.n+2+int32(2*k)]
 		if slots[2*g+1] < 0 || slots[2*g] == begin && slots[2*g+1] == end && begin != pos {
 			continue // it took no part in this round

@@ -76,7 +76,7 @@ func merged(n *node) *node {
 			out = append(out, s)
 		}
 	}
-	if len(out) == 1 {
+	if out = factor(out); len(out) == 1 {
 		return out[0]
 	}
 	return &node{kind: nAlt, subs: out, offset: n.offset}

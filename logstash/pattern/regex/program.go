@@ -2,6 +2,7 @@ package regex
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -16,7 +17,8 @@ const (
 	opText         // the bytes of text
 	opSet          // one character of class
 	opRun          // min to max characters of class, none given back
-	opGreedy       // the same, giving back where what follows can begin (follow); alt is its opGiveBack
+	opMaybe        // one character of class or none; given back where table2 has its byte
+	opGreedy       // like opRun, giving back where what follows can begin (table2, end); alt is its opGiveBack
 	opGiveBack     // where a greedy run goes on after a failure
 	opLazy         // min characters of class and as many more as needed; alt is its opTakeMore
 	opTakeMore     // where a lazy run goes on after a failure
@@ -41,7 +43,7 @@ const (
 	opEmptyStart  // remembers where a round of a loop began, in slot n
 	opEmptyEnd    // next, or alt if the round took nothing
 	opEmptyStartGroups
-	opEmptyEndGroups // the same where the loop has groups: groups
+	opEmptyEndGroups // the same where the loop has groups: refs
 	opCountStart     // slot n counts rounds from 0
 	opCount          // another round (next) or no more (alt), by min and max; flag: lazy
 	opCountMore      // counts a round
@@ -54,24 +56,42 @@ const (
 	opBack     // goes back n characters
 	opAheadIs  // whether the next character is of class, not if flag
 	opBehindIs // whether the last character is of class, not if flag
+
+	// What fuse makes of several.
+	opSpan         // opRun whose table decides by bytes alone, without an upper limit
+	opSpanUntil    // the same where all bytes but b are in
+	opSpanMarks    // opMark n, opSpan, opMark alt
+	opUntilMarks   // opMark n, opSpanUntil, opMark alt
+	opCharMark     // opChar, opMark n
+	opMarkChar     // opMark n, opChar
+	opMarkCharMark // opMark n, opChar, opMark alt
+	opMarkTextMark // opMark n, opText, opMark alt
+	opPair         // two bytes, of table and of table2
 )
 
-// instruction is one step; all instructions name the next one. Which fields count, op says.
+// instruction is one step; all instructions name the next one. Which fields count, op says. It is as large as a line
+// of a processor's cache.
 type instruction struct {
 	op       op
 	b        byte
-	flag     bool // opGreedy, opLazy: follow has one byte only, b; opAtomicEnd, opAheadEnd: undo entries must stay; see opAheadIs
+	flag     bool // see the ops; opAtomicEnd, opAheadEnd: old values of slots must stay
 	ascii    bool // class has nothing beyond ASCII
+	end      bool // what follows can begin at the end of the input
 	n        int32
 	next     int32
 	alt      int32
 	min, max int32
 	table    *[256]uint8 // of class, for runs or for one character
+	table2   *[256]uint8 // what can begin behind a run: 1
 	class    *class
-	follow   *[257]bool  // what can begin behind a run
-	targets  *[257]int32 // opDispatch
-	text     string
-	refs     []int32
+	targets  *[257]int32 // opDispatch: twice the instruction, and one more if the byte is taken
+	more     *operands
+}
+
+// operands are the larger ones.
+type operands struct {
+	text string
+	refs []int32
 }
 
 // program is a pattern ready to run.
@@ -88,6 +108,7 @@ type program struct {
 type compiler struct {
 	code     []instruction
 	ahead    []symbols // by instruction: what it can go on with
+	sure     []bool    // by instruction: it gets to the end of the pattern, or of the atomic group or look-around it is in
 	slots    int
 	loose    map[int]bool // groups under an alternative or a quantifier
 	refd     map[int]bool // groups that are referred to
@@ -114,13 +135,18 @@ func compileProgram(root *node, groups int) (*program, bool) {
 	c.add(instruction{op: opFail}, symbols{})
 	end := c.add(instruction{op: opMatch}, anySymbol())
 	start := c.emit(root, end)
-	p := &program{code: c.code, start: start, groups: groups, slots: c.slots, first: c.ahead[start]}
+	first := c.ahead[start]
+	if c.tooLarge {
+		return nil, false
+	}
+	start = fuse(c.code, start)
+	p := &program{code: c.code, start: start, groups: groups, slots: c.slots, first: first}
 	for g := 1; g <= groups; g++ {
 		if c.loose[g] {
 			p.loose = append(p.loose, int32(g))
 		}
 	}
-	return p, !c.tooLarge
+	return p, true
 }
 
 // findLoose lists the groups that a match may go without. Their marks must come back on the way back; the others
@@ -150,7 +176,30 @@ func (c *compiler) add(i instruction, ahead symbols) int32 {
 	}
 	c.code = append(c.code, i)
 	c.ahead = append(c.ahead, ahead)
+	c.sure = append(c.sure, c.isSure(i))
 	return int32(len(c.code) - 1)
+}
+
+// isSure tells whether i cannot fail. What comes before it then needs no way back.
+func (c *compiler) isSure(i instruction) bool {
+	switch i.op {
+	case opMatch, opAtomicEnd, opAheadEnd, opNotEnd:
+		return true
+	case opMark, opMarkUndo, opClear, opEmptyStart:
+		return c.sure[i.next]
+	case opRun, opGreedy, opMaybe:
+		return i.min == 0 && c.sure[i.next]
+	case opFork:
+		return c.sure[i.next] || c.sure[i.alt]
+	case opDispatch:
+		for _, t := range i.targets {
+			if t == 0 || !c.sure[t] {
+				return false
+			}
+		}
+		return true
+	}
+	return false
 }
 
 func (c *compiler) slot() int32 {
@@ -192,7 +241,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 		if len(n.text) == 1 {
 			return c.add(instruction{op: opChar, b: n.text[0], next: next}, ahead)
 		}
-		return c.add(instruction{op: opText, text: string(n.text), next: next}, ahead)
+		return c.add(instruction{op: opText, more: &operands{text: string(n.text)}, next: next}, ahead)
 	case nSet:
 		if len(n.set) == 0 {
 			return 0
@@ -223,7 +272,15 @@ func (c *compiler) emit(n *node, next int32) int32 {
 		s := c.slot()
 		// What is in it does not know what follows: it must not choose by that.
 		end := c.add(instruction{op: opAtomicEnd, n: s, next: next, flag: leavesUndo(n.sub())}, anySymbol())
-		return c.add(instruction{op: opAtomicStart, n: s, next: c.emit(n.sub(), end)}, ahead)
+		body := c.emit(n.sub(), end)
+		if c.tooLarge {
+			return 0
+		}
+		if !slices.ContainsFunc(c.code[end+1:], leavesWayBack) {
+			c.code[end] = instruction{op: opJump, next: next}
+			return c.add(instruction{op: opJump, next: body}, ahead) // which is not sure, as what is in the group may be
+		}
+		return c.add(instruction{op: opAtomicStart, n: s, next: body}, ahead)
 	case nAhead:
 		return c.lookAhead(n, next, ahead)
 	case nBehind:
@@ -241,7 +298,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 		if n.fold {
 			o = opBackrefFold
 		}
-		return c.add(instruction{op: o, refs: refs, next: next}, ahead)
+		return c.add(instruction{op: o, more: &operands{refs: refs}, next: next}, ahead)
 	case nCond:
 		yes, no := c.emit(n.subs[0], next), c.emit(n.subs[1], next)
 		return c.add(instruction{op: opCond, n: int32(n.refs[0]), next: yes, alt: no}, ahead)
@@ -293,6 +350,15 @@ func (c *compiler) lookBehind(n *node, next int32, ahead symbols) int32 {
 	// What is looked at ends where it began, so the pattern simply goes on; the symbols ahead are those of next.
 	hidden := c.add(instruction{op: opJump, next: next}, anySymbol())
 	return c.add(instruction{op: opBack, n: width, next: c.emit(n.sub(), hidden)}, ahead)
+}
+
+// leavesWayBack tells whether i pushes an entry that may outlive it.
+func leavesWayBack(i instruction) bool {
+	switch i.op {
+	case opMaybe, opGreedy, opLazy, opFork, opMarkUndo, opClear, opEmptyStart, opEmptyStartGroups, opCountStart, opCount, opCountMore:
+		return true
+	}
+	return false
 }
 
 // leavesUndo tells whether running n leaves entries on the stack that must outlive its ways back.
@@ -348,6 +414,9 @@ func (c *compiler) chain(list []int32, known map[string]int32) int32 {
 	case 0:
 		return 0
 	case 1:
+		return list[0]
+	}
+	if c.sure[list[0]] {
 		return list[0]
 	}
 	key := keyOf(list)

@@ -74,9 +74,6 @@ func (c *compiler) fill(at, pc int32) {
 	ahead := c.ahead[at]
 	if pc != at {
 		c.code[at] = instruction{op: opJump, next: pc}
-		if o := c.code[pc].op; o == opDispatch || o == opFork {
-			c.code[at] = c.code[pc]
-		}
 	}
 	c.ahead[at] = ahead
 }
@@ -100,8 +97,8 @@ func (c *compiler) round(n *node, again, exit int32) int32 {
 		c.slots += 2 * len(groups) // where the groups were before the round
 	}
 	ahead := c.ahead[again].or(c.ahead[exit])
-	foot := c.add(instruction{op: end, n: s, refs: groups, next: again, alt: exit}, ahead)
-	return c.add(instruction{op: start, n: s, refs: groups, next: c.emit(body, foot)}, firstOf(body, ahead, 0))
+	foot := c.add(instruction{op: end, n: s, more: &operands{refs: groups}, next: again, alt: exit}, ahead)
+	return c.add(instruction{op: start, n: s, more: &operands{refs: groups}, next: c.emit(body, foot)}, firstOf(body, ahead, 0))
 }
 
 // counted adds a repetition that is too large to be written out.
@@ -122,7 +119,7 @@ func (c *compiler) counted(n *node, exit int32) int32 {
 // run adds a repetition of one character.
 func (c *compiler) run(n *node, set runeSet, next int32) int32 {
 	follow := c.ahead[next]
-	if n.min == n.max || !n.lazy && (set.firstBytes().disjoint(follow) || c.code[next].op == opAtomicEnd) {
+	if n.min == n.max || !n.lazy && (set.firstBytes().disjoint(follow) || c.sure[next]) {
 		return c.possessive(n, set, next)
 	}
 	ahead := firstOf(n, follow, 0)
@@ -133,9 +130,16 @@ func (c *compiler) run(n *node, set runeSet, next int32) int32 {
 		i.op, more = opLazy, opTakeMore
 	}
 	i.b, i.flag = follow.onlyByte()
-	i.follow = new([257]bool)
-	for sym := range i.follow {
-		i.follow[sym] = follow.has(sym)
+	i.table2 = new([256]uint8)
+	for b := range i.table2 {
+		if follow.has(b) {
+			i.table2[b] = 1
+		}
+	}
+	i.end = follow.has(atEnd)
+	if n.min == 0 && n.max == 1 && i.ascii && !n.lazy {
+		i.op = opMaybe
+		return c.add(i, ahead)
 	}
 	back := i
 	back.op = more

@@ -10,7 +10,7 @@ func (p *parser) settleGroups(root *node) *node {
 			}
 		})
 		if p.named < p.groups {
-			p.dropPlainGroups(root)
+			root = p.dropPlainGroups(root)
 		}
 	}
 	byNumber := map[int]*node{}
@@ -33,19 +33,15 @@ func (p *parser) settleGroups(root *node) *node {
 	return root
 }
 
-func (p *parser) dropPlainGroups(root *node) {
+func (p *parser) dropPlainGroups(root *node) *node {
+	root = withoutPlainGroups(root)
 	renumbered, count := map[int]int{}, 0
 	root.walk(func(n *node) {
-		if n.kind != nCapture {
-			return
+		if n.kind == nCapture {
+			count++
+			renumbered[n.group] = count
+			n.group = count
 		}
-		if !n.named {
-			*n = node{kind: nCat, subs: n.subs, offset: n.offset}
-			return
-		}
-		count++
-		renumbered[n.group] = count
-		n.group = count
 	})
 	root.walk(func(n *node) {
 		for i, r := range n.refs {
@@ -58,6 +54,21 @@ func (p *parser) dropPlainGroups(root *node) {
 		}
 	}
 	p.groups = count
+	return root
+}
+
+// withoutPlainGroups takes plain groups out; where that leaves a quantifier on a quantifier they become one.
+func withoutPlainGroups(n *node) *node {
+	for n.kind == nCapture && !n.named {
+		n = n.sub()
+	}
+	for i, s := range n.subs {
+		n.subs[i] = withoutPlainGroups(s)
+		if n.kind == nRepeat && n.subs[i] != s {
+			reduceRepeats(n)
+		}
+	}
+	return n
 }
 
 // maxInlined bounds what calls may make of a pattern.
