@@ -13,6 +13,7 @@ const (
 	printText printKind = iota // literal text
 	printName                  // the name of a number
 	printNumber
+	printTwo       // a direct number below 100 with two digits
 	printTwoDigits // the last two digits of a year
 	printFraction
 	printOffset
@@ -34,10 +35,8 @@ type needs struct{ date, week bool }
 
 // parts are a moment taken apart.
 type parts struct {
-	ms         int64 // local time of the day
-	hour       uint32
-	minute     uint32
-	second     uint32
+	ms         int64                             // local time of the day
+	direct     [fieldFractionOfSecond + 1]uint32 // month, day, hour, minute and second
 	days       int64
 	year       int64
 	month, day int
@@ -93,7 +92,13 @@ func compilePrint(items []item, names *names) ([]printStep, needs) {
 			s.field = map[byte]field{'d': fieldDay, 'e': fieldDayOfWeek, 'w': fieldWeek, 'D': fieldDayOfYear, 'H': fieldHour,
 				'k': fieldClockHour, 'K': fieldHourOfHalfday, 'h': fieldClockHourOfHalf, 'm': fieldMinute, 's': fieldSecond}[it.letter]
 		}
-		if s.kind == printNumber || s.kind == printName || s.kind == printTwoDigits {
+		switch s.field {
+		case fieldMonth, fieldDay, fieldHour, fieldMinute, fieldSecond:
+			if s.kind == printNumber && s.width == 2 {
+				s.kind = printTwo
+			}
+		}
+		if s.kind == printTwo || s.kind == printNumber || s.kind == printName || s.kind == printTwoDigits {
 			n.date = n.date || s.field <= fieldDay && s.field != fieldWeek && s.field != fieldWeekyear
 			n.week = n.week || s.field == fieldWeek || s.field == fieldWeekyear
 		}
@@ -115,6 +120,7 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 	p.clock()
 	if f.needs.date {
 		p.year, p.month, p.day = civil(days)
+		p.direct[fieldMonth], p.direct[fieldDay] = uint32(p.month), uint32(p.day)
 	}
 	if f.needs.week {
 		p.weekyear, p.week = isoWeek(days)
@@ -123,15 +129,17 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 		s := &f.print[i]
 		switch s.kind {
 		case printText:
-			dst = append(dst, s.text...)
-		case printNumber:
-			v := p.get(s.field)
-			if s.width == 2 && uint64(v) < 100 {
-				t := byte(uint32(v) * 103 >> 10) // v/10
-				dst = append(dst, '0'+t, '0'+byte(v)-10*t)
+			if len(s.text) == 1 {
+				dst = append(dst, s.text[0])
 				continue
 			}
-			dst = appendPadded(dst, v, s.width)
+			dst = append(dst, s.text...)
+		case printNumber:
+			dst = appendPadded(dst, p.get(s.field), s.width)
+		case printTwo:
+			v := p.direct[s.field]
+			t := byte(v * 103 >> 10) // v/10
+			dst = append(dst, '0'+t, '0'+byte(v)-10*t)
 		case printName:
 			dst = append(dst, s.names[p.get(s.field)-s.first]...)
 		case printTwoDigits:
@@ -157,7 +165,7 @@ func (f *Format) Append(dst []byte, t time.Time) []byte {
 func (p *parts) clock() {
 	s := uint32(p.ms) / msSecond
 	m := s / 60
-	p.hour, p.minute, p.second = m/60, m%60, s%60
+	p.direct[fieldHour], p.direct[fieldMinute], p.direct[fieldSecond] = m/60, m%60, s%60
 }
 
 // get gives the value of a field.
@@ -190,11 +198,11 @@ func (p *parts) get(f field) int64 {
 	case fieldDayOfWeek:
 		return weekday(p.days)
 	case fieldHour:
-		return int64(p.hour)
+		return int64(p.direct[fieldHour])
 	case fieldMinute:
-		return int64(p.minute)
+		return int64(p.direct[fieldMinute])
 	case fieldSecond:
-		return int64(p.second)
+		return int64(p.direct[fieldSecond])
 	case fieldHalfday:
 		return p.ms / msHalfday
 	case fieldClockHour:

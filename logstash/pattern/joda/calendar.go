@@ -60,6 +60,12 @@ func dayNumber(y int64, m, d int) int64 {
 		y--
 		m += 12
 	}
+	if uint64(y) < 1<<20 {
+		year := uint32(y)
+		century := year / 100
+		days := year*1461/4 - century + century/4 + (979*uint32(m)-2919)/32 + uint32(d) - 1
+		return int64(days) - 719468
+	}
 	var era int64
 	if y >= 0 {
 		era = y / 400
