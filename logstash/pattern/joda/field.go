@@ -18,12 +18,12 @@ const (
 	fieldDayOfWeek
 	fieldHalfday
 	fieldHour
-	fieldClockHour        // 1–24
-	fieldHourOfHalfday    // 0–11
-	fieldClockHourOfHalf  // 1–12
-	fieldMinute           //
-	fieldFractionOfHour   // milliseconds
-	fieldSecond           //
+	fieldClockHour       // 1–24
+	fieldHourOfHalfday   // 0–11
+	fieldClockHourOfHalf // 1–12
+	fieldMinute
+	fieldFractionOfHour // milliseconds
+	fieldSecond
 	fieldFractionOfMinute // milliseconds
 	fieldFractionOfSecond // milliseconds
 )

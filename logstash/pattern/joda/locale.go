@@ -184,17 +184,23 @@ func (t *nameTable) find(key uint32) *nameRange {
 
 // match gives the value of the longest name at a position and the position behind it, or -1.
 func (t *nameTable) match(text []byte, pos int) (int32, int) {
-	candidates := t.names
 	rest := text[pos:]
 	if !t.short {
 		if len(rest) < 3 {
 			return 0, -1
 		}
 		r := t.find(key3(rest[0], rest[1], rest[2]))
-		candidates = t.names[r.start:r.end]
+		// The first three bytes are those of the key; the fourth tells most longer names apart.
+		for i := int(r.start); i < int(r.end); i++ {
+			n := &t.names[i]
+			if len(n.text) == 3 || len(n.text) <= len(rest) && rest[3] == n.text[3] && string(rest[4:len(n.text)]) == n.text[4:] {
+				return n.value, pos + len(n.text)
+			}
+		}
+		return 0, -1
 	}
-	for i := range candidates {
-		n := &candidates[i]
+	for i := range t.names {
+		n := &t.names[i]
 		if len(n.text) <= len(rest) && string(rest[:len(n.text)]) == n.text {
 			return n.value, pos + len(n.text)
 		}
