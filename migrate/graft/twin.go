@@ -255,7 +255,8 @@ func (t *twin) repositoryData() tree.Object {
 		s = slices.Clone(s)
 		s.Set("name", t.e.name(s.Text("name")))
 		s.Set("uuid", t.e.id(uuid))
-		p.claim(&s, uuid)
+		// Its version stays: by the oldest one Elasticsearch decides how to write index-N, and would fall back to a form
+		// that cannot say where a twin's metadata are.
 		if s.Has("index_metadata_lookup") {
 			var lookup tree.Object
 			for _, m := range s.Object("index_metadata_lookup") {
