@@ -28,6 +28,7 @@ type restoreFlags struct {
 	replicas   int
 	check      bool
 	partial    bool
+	ignore     []string
 	existing   choice
 	templates  choice
 	at         int
@@ -54,6 +55,7 @@ func (f *restoreFlags) add(cmd *cobra.Command) {
 	flags.IntVar(&f.replicas, "replicas", -1, "give restored indices `N` replicas; -1: as many as in the snapshot")
 	flags.BoolVar(&f.check, "check-on-startup", false, "have Lucene check every restored shard whole, which reads all of it")
 	flags.BoolVar(&f.partial, "partial", false, "restore also indices of which the snapshot lacks shards, without these shards")
+	flags.StringSliceVar(&f.ignore, "ignore-setting", nil, "do not restore the indices' setting `NAME` (index.routing.allocation.*); repeatable")
 	flags.Var(&f.existing, "existing", "what to do about names that are taken: `HOW` skip (that index) or refuse (everything)")
 	flags.Var(&f.templates, "templates", "put templates and ingest pipelines that are missing: `WHEN` auto (unless --index chooses), yes or no")
 	flags.IntVar(&f.at, "restores", 0, "restore `N` indices at a time; 0: 4")
@@ -113,7 +115,7 @@ func (g *grafting) restoreFrom(ctx context.Context, result *graftReport, kind st
 		}
 	}
 	o := restore.Options{
-		CheckOnStartup: g.restore.check, Partial: g.restore.partial, Concurrency: g.restore.at, Existing: restore.Existing(g.restore.existing.value),
+		CheckOnStartup: g.restore.check, Partial: g.restore.partial, IgnoreSettings: g.restore.ignore, Concurrency: g.restore.at, Existing: restore.Existing(g.restore.existing.value),
 		RepairRate: g.restore.repairRate, Log: g.log(), Progress: g.follow(),
 	}
 	if g.restore.replicas >= 0 {

@@ -79,6 +79,7 @@ type Options struct {
 	Concurrency    int                      // restores at a time; 0: 4
 	Existing       Existing                 // "": Skip
 	Partial        bool                     // restore indices of which shards are missing, without these; else they fail
+	IgnoreSettings []string                 // settings that are not restored: names, with * for any part of them
 	KeepFailed     bool                     // leave an index whose shards could not be restored; else it is deleted
 	IgnoreDisk     bool                     // begin even if the disks seem to be too small
 	Unregister     bool                     // take the repository away afterwards, if this registered it and nothing is under way

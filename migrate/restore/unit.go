@@ -99,6 +99,9 @@ func (r *runner) begin(ctx context.Context, u *unit) error {
 	}
 	partial := slices.ContainsFunc(u.indices, func(x Index) bool { return len(x.Missing) > 0 })
 	body := map[string]any{"indices": what, "include_global_state": false, "partial": partial, "index_settings": settings}
+	if len(r.o.IgnoreSettings) > 0 {
+		body["ignore_index_settings"] = r.o.IgnoreSettings
+	}
 	if target := u.outcomes[0].Target; u.stream == "" && target != what {
 		body["rename_pattern"] = "^" + regexp.QuoteMeta(what) + "$"
 		body["rename_replacement"] = strings.NewReplacer(`\`, `\\`, `$`, `\$`).Replace(target)
