@@ -60,7 +60,7 @@ func serve(w http.ResponseWriter, r *http.Request, v *View, name string, log *sl
 		}
 		w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 		if r.Method == http.MethodGet {
-			_, _ = w.Write(b) //nolint:errcheck // whoever asked went away
+			_, _ = w.Write(b) //nolint:errcheck,gosec // whoever asked went away; bytes, said to be application/octet-stream
 		}
 		return
 	}
