@@ -38,6 +38,21 @@ var siblings = map[string]string{
 	"format/snapshot -> format/smile": "a repository keeps its metadata as SMILE",
 	"format/smile -> format/tree":     "SMILE is decoded into a tree where the order matters",
 	"format/snapshot -> format/tree":  "metadata are changed as trees",
+
+	"logstash/pattern/grok -> logstash/pattern/regex": "a grok pattern becomes a regular expression",
+	"logstash/event -> logstash/pattern/joda":         "%{+FORMAT} prints a date",
+	"logstash/option -> logstash/syntax":              "options are read from the syntax tree",
+	"logstash/option -> logstash/event":               "options are references and formats",
+	"logstash/ruby -> logstash/event":                 "scripts change events",
+	"logstash/ruby -> logstash/pattern/regex":         "scripts have regular expressions",
+	"logstash/ruby -> logstash/pattern/joda":          "scripts print times",
+	"logstash/filter -> logstash/event":               "filters change events",
+	"logstash/filter -> logstash/syntax":              "options that are plugins or conditions",
+	"logstash/filter -> logstash/option":              "filters say what their options are",
+	"logstash/filter -> logstash/ruby":                "filters run scripts",
+	"logstash/filter -> logstash/pattern/grok":        "filters match patterns",
+	"logstash/filter -> logstash/pattern/joda":        "filters read dates",
+	"logstash/filter -> logstash/pattern/regex":       "filters have regular expressions",
 }
 
 // testOnly may be imported by the tests of any package, and by no other file.

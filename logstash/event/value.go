@@ -33,6 +33,12 @@ const (
 	Map          // java.util.Map, with keys in the order they were set
 )
 
+// String names the kind.
+func (k Kind) String() string {
+	return [...]string{"nothing", "null", "a boolean", "an integer", "a float", "a big integer", "a decimal", "a string",
+		"a timestamp", "a list", "a map"}[k]
+}
+
 // A Value is what a field holds. The zero Value is Absent. Values are small and copied; lists and maps are shared by
 // copies, until Clone.
 type Value struct {
@@ -62,11 +68,12 @@ func (v Value) Nil() bool { return v.kind <= Null }
 // NullValue is null.
 var NullValue = Value{kind: Null}
 
-// Of a Go value.
-func (v Value) isNumber() bool { return v.kind >= Int && v.kind <= Decimal }
+// hole is what a list is filled up with when an element is set behind its end: null to everyone, but a reference through
+// it may make a map of it, as if there was nothing (Java's null, where NullValue is Ruby's nil).
+var hole = Value{kind: Null, n: 1}
 
 // IsNumber reports that v is Int, Float, BigInt or Decimal.
-func (v Value) IsNumber() bool { return v.isNumber() }
+func (v Value) IsNumber() bool { return v.kind >= Int && v.kind <= Decimal }
 
 // StringValue is a text.
 func StringValue(s string) Value { return Value{kind: String, s: s} }
@@ -93,7 +100,7 @@ func BigValue(b *big.Int) Value {
 	return Value{kind: BigInt, node: &node{big: b}}
 }
 
-// DecimalValue is a decimal number with its text as it was written ("1.10", "1E+3").
+// DecimalValue is a decimal number with its text as java.math.BigDecimal prints it ("1.10", "1E+3").
 func DecimalValue(text string) Value { return Value{kind: Decimal, s: text} }
 
 // TimeValue is an instant.
@@ -194,81 +201,4 @@ func (v Value) Clone() Value {
 		v.node = &node{m: v.node.m.Clone()}
 	}
 	return v
-}
-
-// Fields are the members of a map, in the order they were set. Most maps are small, and are searched one by one.
-type Fields struct{ entries []Entry }
-
-// An Entry is a member of a map.
-type Entry struct {
-	Key   string
-	Value Value
-}
-
-// Len is how many members there are.
-func (f *Fields) Len() int { return len(f.entries) }
-
-// Entries are the members. Keys must not be changed.
-func (f *Fields) Entries() []Entry { return f.entries }
-
-// Get gives a member; Absent if there is none.
-func (f *Fields) Get(key string) Value {
-	if i := f.index(key); i >= 0 {
-		return f.entries[i].Value
-	}
-	return Value{}
-}
-
-// At gives the place of a member's value, valid until the next Set or Delete; nil if there is none.
-func (f *Fields) At(key string) *Value {
-	if i := f.index(key); i >= 0 {
-		return &f.entries[i].Value
-	}
-	return nil
-}
-
-func (f *Fields) index(key string) int {
-	for i := range f.entries {
-		if f.entries[i].Key == key {
-			return i
-		}
-	}
-	return -1
-}
-
-// Set gives a member a value.
-func (f *Fields) Set(key string, v Value) {
-	if i := f.index(key); i >= 0 {
-		f.entries[i].Value = v
-		return
-	}
-	f.entries = append(f.entries, Entry{key, v})
-}
-
-// Delete removes a member and gives its value; Absent if there was none.
-func (f *Fields) Delete(key string) Value {
-	i := f.index(key)
-	if i < 0 {
-		return Value{}
-	}
-	v := f.entries[i].Value
-	copy(f.entries[i:], f.entries[i+1:])
-	f.entries[len(f.entries)-1] = Entry{}
-	f.entries = f.entries[:len(f.entries)-1]
-	return v
-}
-
-// Reset removes all members and keeps their room.
-func (f *Fields) Reset() {
-	clear(f.entries)
-	f.entries = f.entries[:0]
-}
-
-// Clone gives a copy that shares nothing that can be changed.
-func (f *Fields) Clone() Fields {
-	c := Fields{make([]Entry, len(f.entries))}
-	for i, e := range f.entries {
-		c.entries[i] = Entry{e.Key, e.Value.Clone()}
-	}
-	return c
 }
