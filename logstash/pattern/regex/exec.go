@@ -453,7 +453,61 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opBehindIs:
-			if i.isLast(in, pos) != i.flag {
+			is := false
+			if pos > 0 {
+				if b := in[pos-1]; b < utf8.RuneSelf {
+					is = i.table[b] == single
+				} else {
+					is = i.isLast(in, pos)
+				}
+			}
+			if is != i.flag {
+				pc = i.next
+				continue
+			}
+		case opFew:
+			end, table := pos, i.table
+			for limit := min(len(in), pos+int(i.max)); end < limit && table[in[end]] != outside; {
+				end++
+			}
+			if end-pos >= int(i.min) {
+				pos = end
+				pc = i.next
+				continue
+			}
+		case opGreedySpan:
+			end, table := pos, i.table
+			for end < len(in) && table[in[end]] != outside {
+				end++
+			}
+			low := pos + int(i.min)
+			if i.min > 0 && pos < len(in) && in[pos] >= utf8.RuneSelf {
+				low = pos + width(in, pos)
+			}
+			if end < low {
+				break
+			}
+			if end < len(in) && i.table2[in[end]] == 0 || end == len(in) && !i.end {
+				if end = i.giveBack(in, low, end); end < 0 {
+					break
+				}
+			}
+			if end > low {
+				if uint(sp) >= uint(len(stack)) {
+					if !m.grow() {
+						return exhausted
+					}
+					stack = m.stack
+				}
+				stack[sp] = entry{i.alt, int32(end), int32(low)}
+				sp++
+			}
+			pos = end
+			pc = i.next
+			continue
+		case opSpanUntil2:
+			if end := until2(in, pos, i.b, byte(i.max)); end-pos >= int(i.min) {
+				pos = end
 				pc = i.next
 				continue
 			}
@@ -545,6 +599,27 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			slots[^e.pc] = e.pos
 		}
 	}
+}
+
+// until2 gives the first place of a or b at or after pos, or the end. It looks ahead for a by blocks only, as b may
+// stand right at pos each time.
+func until2(in []byte, pos int, a, b byte) int {
+	const block = 128
+	for pos < len(in) {
+		part := in[pos:min(pos+block, len(in))]
+		n := len(part)
+		if i := bytes.IndexByte(part, a); i >= 0 {
+			n = i
+		}
+		if i := bytes.IndexByte(part[:n], b); i >= 0 {
+			return pos + i
+		}
+		pos += n
+		if n < len(part) {
+			return pos
+		}
+	}
+	return pos
 }
 
 // cut drops the ways back above low, and keeps the old values of slots if there may be any.
@@ -753,6 +828,7 @@ func stepBack(in []byte, pos, n int) int {
 	return pos
 }
 
+// isNext tells whether the character at pos is of the class.
 func (i *instruction) isNext(in []byte, pos int) bool {
 	if pos == len(in) {
 		return false
@@ -766,13 +842,8 @@ func (i *instruction) isNext(in []byte, pos int) bool {
 	return false
 }
 
+// isLast tells whether the character before pos, which is not of ASCII, is of the class.
 func (i *instruction) isLast(in []byte, pos int) bool {
-	if pos == 0 {
-		return false
-	}
-	if b := in[pos-1]; b < utf8.RuneSelf {
-		return i.table[b] == single
-	}
 	_, w := utf8.DecodeLastRune(in[:pos])
 	return i.isNext(in[:pos], pos-w)
 }

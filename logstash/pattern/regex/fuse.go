@@ -41,31 +41,48 @@ func fuse(code []instruction, start int32) int32 {
 // usesAlt tells whether alt is an instruction.
 func usesAlt(o op) bool {
 	switch o {
-	case opGreedy, opLazy, opFork, opCond, opEmptyEnd, opEmptyEndGroups, opCount, opNotStart:
+	case opGreedy, opGreedySpan, opLazy, opFork, opCond, opEmptyEnd, opEmptyEndGroups, opCount, opNotStart:
 		return true
 	}
 	return false
 }
 
+// noBytes is what follows a run that gives nothing back.
+var noBytes [256]uint8
+
 // fuseRun turns a run into one that needs to look at bytes only.
 func fuseRun(i *instruction) {
-	if i.op != opRun || i.max >= 0 || i.min > 1 {
+	if i.op != opRun && i.op != opGreedy {
 		return
 	}
-	out := -1
+	if i.op == opRun && i.ascii && i.max >= 0 {
+		i.op = opFew
+		if i.min == 0 && i.max == 1 {
+			i.op, i.table2 = opMaybe, &noBytes
+		}
+		return
+	}
+	if i.max >= 0 || i.min > 1 {
+		return
+	}
+	var out []int
 	for b, t := range i.table {
-		switch {
-		case t == decode:
+		switch t {
+		case decode:
 			return
-		case t == outside && out == -1:
-			out = b
-		case t == outside:
-			out = -2
+		case outside:
+			out = append(out, b)
 		}
 	}
-	i.op = opSpan
-	if out >= 0 {
-		i.op, i.b = opSpanUntil, byte(out)
+	switch {
+	case i.op == opGreedy:
+		i.op = opGreedySpan
+	case len(out) == 1:
+		i.op, i.b = opSpanUntil, byte(out[0])
+	case len(out) == 2:
+		i.op, i.b, i.max = opSpanUntil2, byte(out[0]), int32(out[1])
+	default:
+		i.op = opSpan
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 	maxDepth  = 250    // of groups in groups
 	maxRepeat = 100000 // of a number in {n,m}, as in the original
 	maxGroups = 32767
+
+	maxQuantifiers = 100 // one behind the other
 )
 
 // modes are the options that (?imx-imx) changes within a pattern.
@@ -184,11 +186,15 @@ func (p *parser) skipComment() {
 
 // quantified reads the quantifiers behind n.
 func (p *parser) quantified(n *node) *node {
-	for {
+	for count := 0; ; count++ {
 		p.skipBlanks()
 		start := p.pos
 		lo, hi, fixed, ok := p.quantifier()
 		if !ok {
+			return n
+		}
+		if count == maxQuantifiers {
+			p.fail(start, "more than %d quantifiers in a row", maxQuantifiers)
 			return n
 		}
 		byNumber := p.src[start] == '{'

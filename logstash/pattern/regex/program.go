@@ -58,14 +58,17 @@ const (
 	opBehindIs // whether the last character is of class, not if flag
 
 	// What fuse makes of several.
+	opFew          // opRun whose table decides by bytes alone, with an upper limit
 	opSpan         // opRun whose table decides by bytes alone, without an upper limit
 	opSpanUntil    // the same where all bytes but b are in
+	opSpanUntil2   // the same where all bytes but b and max are in
 	opSpanMarks    // opMark n, opSpan, opMark alt
 	opUntilMarks   // opMark n, opSpanUntil, opMark alt
 	opCharMark     // opChar, opMark n
 	opMarkChar     // opMark n, opChar
 	opMarkCharMark // opMark n, opChar, opMark alt
 	opMarkTextMark // opMark n, opText, opMark alt
+	opGreedySpan   // opGreedy whose table decides by bytes alone, without an upper limit
 	opPair         // two bytes, of table and of table2
 )
 
@@ -271,7 +274,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 		}
 		s := c.slot()
 		// What is in it does not know what follows: it must not choose by that.
-		end := c.add(instruction{op: opAtomicEnd, n: s, next: next, flag: leavesUndo(n.sub())}, anySymbol())
+		end := c.add(instruction{op: opAtomicEnd, n: s, next: next}, anySymbol())
 		body := c.emit(n.sub(), end)
 		if c.tooLarge {
 			return 0
@@ -280,6 +283,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 			c.code[end] = instruction{op: opJump, next: next}
 			return c.add(instruction{op: opJump, next: body}, ahead) // which is not sure, as what is in the group may be
 		}
+		c.code[end].flag = slices.ContainsFunc(c.code[end+1:], leavesOldValue)
 		return c.add(instruction{op: opAtomicStart, n: s, next: body}, ahead)
 	case nAhead:
 		return c.lookAhead(n, next, ahead)
@@ -331,8 +335,13 @@ func (c *compiler) lookAhead(n *node, next int32, ahead symbols) int32 {
 		return c.add(instruction{op: opNotStart, n: s, next: c.emit(n.sub(), end), alt: next}, ahead)
 	}
 	c.slot()
-	end := c.add(instruction{op: opAheadEnd, n: s, next: next, flag: leavesUndo(n.sub())}, anySymbol())
-	return c.add(instruction{op: opAheadStart, n: s, next: c.emit(n.sub(), end)}, ahead)
+	end := c.add(instruction{op: opAheadEnd, n: s, next: next}, anySymbol())
+	body := c.emit(n.sub(), end)
+	if c.tooLarge {
+		return 0
+	}
+	c.code[end].flag = slices.ContainsFunc(c.code[end+1:], leavesOldValue)
+	return c.add(instruction{op: opAheadStart, n: s, next: body}, ahead)
 }
 
 func (c *compiler) lookBehind(n *node, next int32, ahead symbols) int32 {
@@ -355,17 +364,19 @@ func (c *compiler) lookBehind(n *node, next int32, ahead symbols) int32 {
 // leavesWayBack tells whether i pushes an entry that may outlive it.
 func leavesWayBack(i instruction) bool {
 	switch i.op {
-	case opMaybe, opGreedy, opLazy, opFork, opMarkUndo, opClear, opEmptyStart, opEmptyStartGroups, opCountStart, opCount, opCountMore:
+	case opMaybe, opGreedy, opLazy, opFork:
+		return true
+	}
+	return leavesOldValue(i)
+}
+
+// leavesOldValue tells whether i pushes a slot's old value, which must outlive the ways back around it.
+func leavesOldValue(i instruction) bool {
+	switch i.op {
+	case opMarkUndo, opClear, opEmptyStart, opEmptyStartGroups, opCountStart, opCount, opCountMore:
 		return true
 	}
 	return false
-}
-
-// leavesUndo tells whether running n leaves entries on the stack that must outlive its ways back.
-func leavesUndo(n *node) bool {
-	return n.any(func(n *node) bool {
-		return n.kind == nCapture || n.kind == nKeep || n.kind == nRepeat
-	})
 }
 
 // choice is a way to go on, and what it can begin with.
@@ -377,7 +388,7 @@ type choice struct {
 // dispatch adds what chooses among ways, the first one first, by the next byte.
 func (c *compiler) dispatch(choices []choice) int32 {
 	targets := new([257]int32)
-	chains := map[string]int32{}
+	chains := map[[2]int32]int32{}
 	only, same := int32(-1), true
 	for sym := range 257 {
 		var list []int32
@@ -409,24 +420,28 @@ func (c *compiler) dispatch(choices []choice) int32 {
 }
 
 // chain adds forks that try the ways of list one after the other.
-func (c *compiler) chain(list []int32, known map[string]int32) int32 {
-	switch len(list) {
-	case 0:
+func (c *compiler) chain(list []int32, known map[[2]int32]int32) int32 {
+	if len(list) == 0 {
 		return 0
-	case 1:
-		return list[0]
 	}
-	if c.sure[list[0]] {
-		return list[0]
+	for i, pc := range list {
+		if c.sure[pc] { // none behind it is ever tried
+			list = list[:i+1]
+			break
+		}
 	}
-	key := keyOf(list)
-	if pc, ok := known[key]; ok {
-		return pc
+	last := len(list) - 1
+	rest := list[last]
+	for i := last - 1; i >= 0; i-- {
+		key := [2]int32{list[i], rest}
+		pc, ok := known[key]
+		if !ok {
+			pc = c.add(instruction{op: opFork, next: list[i], alt: rest}, c.ahead[list[i]].or(c.ahead[rest]))
+			known[key] = pc
+		}
+		rest = pc
 	}
-	rest := c.chain(list[1:], known)
-	pc := c.add(instruction{op: opFork, next: list[0], alt: rest}, c.ahead[list[0]].or(c.ahead[rest]))
-	known[key] = pc
-	return pc
+	return rest
 }
 
 // firstOf gives the symbols that n can begin with where follow comes behind it. A place that n asks for narrows them.

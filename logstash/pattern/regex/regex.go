@@ -139,6 +139,11 @@ func (m *Match) ready(p *program, from int) {
 	m.slots = m.slots[:p.slots]
 	m.n = p.groups
 	m.from = from
+	m.clear()
+}
+
+// clear unsets all slots.
+func (m *Match) clear() {
 	for i := range m.slots {
 		m.slots[i] = -1
 	}

@@ -76,7 +76,7 @@ func recordedCases(t testing.TB, file string) (out []recorded) {
 
 func TestRecordedMatchesOfTheOriginalAreFound(t *testing.T) {
 	var m Match // one for all, as callers have it
-	cases := recordedCases(t, "testdata/joni.txt")
+	cases := append(recordedCases(t, "testdata/joni.txt"), recordedCases(t, "testdata/grok.txt")...)
 	if len(cases) < 500 {
 		t.Fatalf("only %d cases", len(cases))
 	}
@@ -208,5 +208,42 @@ func TestAMatchAllocatesNothing(t *testing.T) {
 	})
 	if n != 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestAFirstTryThatIsGivenUpLeavesNothingBehind(t *testing.T) {
+	// At the b it takes more than firstTry steps, and is given up with the group set.
+	re := compiled(t, `(?:(b)|c)?(?:a|aa)*? zz`, "")
+	var m Match
+	in := "b" + strings.Repeat("a", 20) + "x" + strings.Repeat("a", 3) + " zz"
+	if got := places(re, in, &m); got != "22,28 -1,-1" {
+		t.Errorf("%q: %s", in, got)
+	}
+}
+
+func TestNoPatternTakesLongToCompile(t *testing.T) {
+	var words []string
+	for i := range 3000 {
+		words = append(words, fmt.Sprintf("[a-z]%d", i*7919%3000))
+	}
+	for _, pattern := range []string{
+		`((((a{0,9}){0,9}){0,9}){0,9}b){0,9}`,
+		`(?:(?:(?:(?:a{1,9}b){1,99999}){1,99999}){1,999}){2}`,
+		`(((((((a*b*)*c*)*d*)*e*)*f*)*g*)*h*)*`,
+		strings.Repeat("(?:a?|", 200) + strings.Repeat(")+", 200),
+		"a" + strings.Repeat("{2}", 100),
+		strings.Repeat("(", 200) + "a" + strings.Repeat("?){3}", 200),
+		strings.Join(words, "|"),
+	} {
+		start := time.Now()
+		if _, err := Compile(pattern, Options{}); err != nil {
+			t.Errorf("%.40q: %v", pattern, err)
+		}
+		if d := time.Since(start); d > 5*time.Second {
+			t.Errorf("%.40q takes %v", pattern, d)
+		}
+	}
+	if _, err := Compile("a"+strings.Repeat("{2}", 101), Options{}); err == nil {
+		t.Error("a hundred and one quantifiers in a row are taken")
 	}
 }

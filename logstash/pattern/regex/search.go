@@ -84,21 +84,37 @@ func required(n *node) []byte {
 	return nil
 }
 
+// firstTry is how many steps a match may take before the text is searched for what it must contain.
+const firstTry = 100
+
 // find tries the places at or after from where a match can begin.
 func (re *Regexp) find(in []byte, from int, m *Match) outcome {
 	s, p := &re.search, re.prog
-	for pos, first := from, true; ; first = false {
+	for pos, unsure := from, len(s.literal) > 1; ; {
 		if pos = s.next(in, pos, from); pos < 0 {
 			return failed
 		}
 		m.slots[0] = int32(pos)
-		if out := p.run(in, pos, m); out != failed {
+		if unsure { // a short try first: most texts match at once, and need not be searched for the literal
+			budget := m.left
+			m.left = min(budget, firstTry)
+			out := p.run(in, pos, m)
+			if out == matched {
+				return out
+			}
+			m.left += budget - min(budget, firstTry)
+			if !bytes.Contains(in[pos:], s.literal) {
+				return failed
+			}
+			unsure = false
+			if out == exhausted {
+				m.clear() // it was given up halfway
+				continue
+			}
+		} else if out := p.run(in, pos, m); out != failed {
 			return out
 		}
 		if s.fromOnly || s.textOnly || pos >= len(in) {
-			return failed
-		}
-		if first && len(s.literal) > 1 && !bytes.Contains(in[pos:], s.literal) {
 			return failed
 		}
 		pos += width(in, pos)

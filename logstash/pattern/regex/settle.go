@@ -26,8 +26,7 @@ func (p *parser) settleGroups(root *node) *node {
 			}
 		}
 	})
-	if p.err == nil {
-		p.inlined = 0
+	if p.err == nil && root.any(func(n *node) bool { return n.kind == nCall }) {
 		p.inline(root, byNumber, nil)
 	}
 	return root
