@@ -41,7 +41,8 @@ type planned struct {
 type looker struct {
 	*Plan
 	mu    sync.Mutex
-	known map[segmentKey]*segment // guarded by mu
+	known map[segmentKey]segment    // guarded by mu
+	kinds map[string]*rules.Segment // what is alike is kept once; guarded by mu
 }
 
 // segmentKey tells segments apart: the id is random, and the field infos change with doc values.
@@ -53,9 +54,9 @@ type segmentKey struct {
 
 // A segment is what is known of one.
 type segment struct {
-	rules.Segment
-	maxDoc int
-	kind   string // equal for segments that the rules need not look at both
+	*rules.Segment        // shared with all that are alike
+	kind           string // of Segment: the rules need not look at two of one kind
+	maxDoc         int
 }
 
 // look never fails for what is wrong with the index, which is in its verdict: only for what is wrong with the repository.
@@ -204,7 +205,7 @@ func (l *looker) segments(ctx context.Context, sh *snapshot.Shard, n int, x *Ind
 		kind := fmt.Sprintf("%d %s", created, s.kind)
 		if !seen.kinds[kind] {
 			seen.kinds[kind] = true
-			one := s.Segment
+			one := *s.Segment
 			one.Name = fmt.Sprintf("shard %d, segment %s", n, cs.Name)
 			one.Created = created
 			k.segments = append(k.segments, one)
@@ -217,31 +218,35 @@ func (l *looker) segments(ctx context.Context, sh *snapshot.Shard, n int, x *Ind
 type seen struct{ codecs, lucene, kinds map[string]bool }
 
 // segment gives what is known of a segment, looking at it if nobody has.
-func (l *looker) segment(ctx context.Context, sh *snapshot.Shard, cs lucene.CommitSegment) (*segment, error) {
+func (l *looker) segment(ctx context.Context, sh *snapshot.Shard, cs lucene.CommitSegment) (segment, error) {
 	key := segmentKey{sh.Dir, cs.Name, cs.ID, cs.FieldInfosGen}
 	if cs.ID != (lucene.ID{}) {
 		l.mu.Lock()
-		s := l.known[key]
+		s, ok := l.known[key]
 		l.mu.Unlock()
-		if s != nil {
+		if ok {
 			return s, nil
 		}
 	}
 	opened, err := sh.Segment(ctx, cs)
 	if err != nil {
-		return nil, err
+		return segment{}, err
 	}
 	f := opened.Formats()
-	s := &segment{Segment: ruleSegment(&f), maxDoc: f.MaxDoc}
-	raw, err := json.Marshal(s.Segment)
+	found := ruleSegment(&f)
+	raw, err := json.Marshal(&found)
 	if err != nil {
-		return nil, err
+		return segment{}, err
 	}
 	sum := sha256.Sum256(raw)
-	s.kind = string(sum[:])
+	s := segment{kind: string(sum[:]), maxDoc: f.MaxDoc}
 	l.mu.Lock()
+	defer l.mu.Unlock()
+	if s.Segment = l.kinds[s.kind]; s.Segment == nil {
+		s.Segment = &found
+		l.kinds[s.kind] = s.Segment
+	}
 	l.known[key] = s
-	l.mu.Unlock()
 	return s, nil
 }
 

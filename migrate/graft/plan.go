@@ -166,7 +166,7 @@ func (c Config) Plan(ctx context.Context, repo *snapshot.Repository) (*Plan, err
 		From: repo.Store.String(), UUID: repo.UUID, Generation: repo.Generation, Target: c.Target.String(), TwoHop: c.TwoHop,
 		repo: repo, target: c.Target, chosen: chosen, kept: make(map[string]map[string]*keep),
 	}
-	l := looker{Plan: p, known: make(map[segmentKey]*segment)}
+	l := looker{Plan: p, known: make(map[segmentKey]segment), kinds: make(map[string]*rules.Segment)}
 	var tasks []task
 	for i := range chosen {
 		s := &chosen[i]
