@@ -35,9 +35,9 @@ final class Launch {
         "org.opensearch.analysis.common.CommonAnalysisPlugin", "org.opensearch.analysis.common.CommonAnalysisModulePlugin",
         "org.elasticsearch.painless.PainlessPlugin",
         "org.opensearch.painless.PainlessPlugin", "org.opensearch.painless.PainlessModulePlugin",
-        // read-only repositories behind HTTP; geohash_grid and the like
+        // read-only repositories behind HTTP; geo_shape, geohash_grid and the like
         "org.opensearch.plugin.repository.url.URLRepositoryPlugin", "org.opensearch.plugin.repository.url.URLRepositoryModulePlugin",
-        "org.opensearch.geo.GeoModulePlugin",
+        "org.opensearch.geo.GeoPlugin", "org.opensearch.geo.GeoModulePlugin",
     };
 
     final Map<String, String> settings = new LinkedHashMap<>();

@@ -1,6 +1,7 @@
 package testbed;
 
 import java.util.Collections;
+import java.util.List;
 import org.elasticsearch.common.settings.Settings;
 import org.elasticsearch.env.Environment;
 import org.elasticsearch.node.InternalSettingsPreparer;
@@ -10,7 +11,13 @@ import org.elasticsearch.plugins.Plugin;
 /** Elasticsearch 7.x. */
 public final class Main extends Node {
     private Main(Environment env, Launch launch) {
-        super(env, launch.plugins(Plugin.class), true);
+        super(env, plugins(launch), true);
+    }
+
+    private static List<Class<? extends Plugin>> plugins(Launch launch) {
+        List<Class<? extends Plugin>> plugins = launch.plugins(Plugin.class);
+        plugins.add(Unregistered.class);
+        return plugins;
     }
 
     public static void main(String[] args) throws Exception {
