@@ -467,7 +467,7 @@ func ParseDecimal(text string) (Value, error) {
 	if scale != int64(int32(scale)) {
 		return Value{}, fmt.Errorf("the exponent of %.40s is out of range", text)
 	}
-	if exponent == 0 && len(mantissa) == len(text) && scale <= 6 && text[0] != '-' {
+	if len(mantissa) == len(text) && (text[0] >= '1' || text[0] == '0' && scale <= 6) {
 		return DecimalValue(text), nil // what it prints is what it read
 	}
 	unscaled, ok := new(big.Int).SetString(whole+fraction, 10)

@@ -174,7 +174,7 @@ func zoneOffset(zone string, local int64) (int64, bool) {
 			return parseOffset(zone)
 		}
 	}
-	if strings.EqualFold(zone, "local") {
+	if c := zone[0] | 0x20; c < 'a' || c > 'z' || strings.EqualFold(zone, "local") {
 		return 0, false
 	}
 	loc, err := time.LoadLocation(zone)
