@@ -35,12 +35,13 @@ func (m *Match) grow() bool {
 // run tries to match at pos. It leaves the places of groups in m.slots, and counts down m.left at each failure.
 func (p *program) run(in []byte, pos int, m *Match) outcome {
 	var (
-		code  = p.code
-		slots = m.slots
-		stack = m.stack
-		sp    = 0
-		pc    = p.start
-		aux   int32
+		code   = p.code
+		slots  = m.slots
+		stack  = m.stack
+		sp     = 0
+		pc     = p.start
+		aux    int32
+		pushed entry
 	)
 	for {
 		i := &code[pc]
@@ -86,17 +87,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			}
 		case opMaybe:
 			if pos < len(in) && i.table[in[pos]] == single {
-				if i.table2[in[pos]] != 0 {
-					if uint(sp) >= uint(len(stack)) {
-						if !m.grow() {
-							return exhausted
-						}
-						stack = m.stack
-					}
-					stack[sp] = entry{i.next, int32(pos), 0}
-					sp++
+				pc = i.next
+				if pos++; i.table2[in[pos-1]] != 0 {
+					pushed = entry{pc, int32(pos - 1), 0}
+					goto push
 				}
-				pos++
+				continue
 			}
 			pc = i.next
 			continue
@@ -111,18 +107,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 					break
 				}
 			}
-			if end > low {
-				if uint(sp) >= uint(len(stack)) {
-					if !m.grow() {
-						return exhausted
-					}
-					stack = m.stack
-				}
-				stack[sp] = entry{i.alt, int32(end), int32(low)}
-				sp++
-			}
+			pushed = entry{i.alt, int32(end), int32(low)}
 			pos = end
 			pc = i.next
+			if end > low {
+				goto push
+			}
 			continue
 		case opGiveBack:
 			low := int(aux)
@@ -130,18 +120,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if end < 0 {
 				break
 			}
-			if end > low {
-				if uint(sp) >= uint(len(stack)) {
-					if !m.grow() {
-						return exhausted
-					}
-					stack = m.stack
-				}
-				stack[sp] = entry{pc, int32(end), aux}
-				sp++
-			}
+			pushed = entry{pc, int32(end), aux}
 			pos = end
 			pc = i.next
+			if end > low {
+				goto push
+			}
 			continue
 		case opLazy:
 			end := i.atLeast(in, pos)
@@ -151,17 +135,10 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if end = i.until(in, end); end < 0 {
 				break
 			}
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{i.alt, int32(end), 0}
-			sp++
+			pushed = entry{i.alt, int32(end), 0}
 			pos = end
 			pc = i.next
-			continue
+			goto push
 		case opTakeMore:
 			end := i.one(in, pos)
 			if end < 0 {
@@ -170,28 +147,14 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if end = i.until(in, end); end < 0 {
 				break
 			}
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{pc, int32(end), 0}
-			sp++
+			pushed = entry{pc, int32(end), 0}
 			pos = end
 			pc = i.next
-			continue
+			goto push
 		case opFork:
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{i.alt, int32(pos), 0}
-			sp++
+			pushed = entry{i.alt, int32(pos), 0}
 			pc = i.next
-			continue
+			goto push
 		case opDispatch:
 			t := int32(0)
 			if pos < len(in) {
@@ -209,29 +172,15 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			pc = i.next
 			continue
 		case opMarkUndo:
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{^i.n, slots[i.n], 0}
-			sp++
+			pushed = entry{^i.n, slots[i.n], 0}
 			slots[i.n] = int32(pos)
 			pc = i.next
-			continue
+			goto push
 		case opClear:
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{^i.n, slots[i.n], 0}
-			sp++
+			pushed = entry{^i.n, slots[i.n], 0}
 			slots[i.n] = -1
 			pc = i.next
-			continue
+			goto push
 		case opLineStart:
 			if pos == 0 || pos < len(in) && in[pos-1] == '\n' {
 				pc = i.next
@@ -299,17 +248,10 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opEmptyStart:
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{^i.n, slots[i.n], 0}
-			sp++
+			pushed = entry{^i.n, slots[i.n], 0}
 			slots[i.n] = int32(pos)
 			pc = i.next
-			continue
+			goto push
 		case opEmptyEnd:
 			if slots[i.n] == int32(pos) {
 				pc = i.alt
@@ -327,17 +269,10 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				stack = m.stack
 			}
 			sp = i.keepGroups(slots, stack, sp)
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{^i.n, slots[i.n], 0}
-			sp++
+			pushed = entry{^i.n, slots[i.n], 0}
 			slots[i.n] = int32(pos)
 			pc = i.next
-			continue
+			goto push
 		case opEmptyEndGroups:
 			again, ok := true, true
 			if slots[i.n] == int32(pos) {
@@ -353,58 +288,32 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opCountStart:
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{^i.n, slots[i.n], 0}
-			sp++
+			pushed = entry{^i.n, slots[i.n], 0}
 			slots[i.n] = 0
 			pc = i.next
-			continue
+			goto push
 		case opCount:
 			count := slots[i.n]
 			switch {
 			case count < i.min:
 				pc = i.next
+				continue
 			case i.max >= 0 && count >= i.max:
 				pc = i.alt
+				continue
 			case i.flag:
-				if uint(sp) >= uint(len(stack)) {
-					if !m.grow() {
-						return exhausted
-					}
-					stack = m.stack
-				}
-				stack[sp] = entry{i.next, int32(pos), 0}
-				sp++
+				pushed = entry{i.next, int32(pos), 0}
 				pc = i.alt
 			default:
-				if uint(sp) >= uint(len(stack)) {
-					if !m.grow() {
-						return exhausted
-					}
-					stack = m.stack
-				}
-				stack[sp] = entry{i.alt, int32(pos), 0}
-				sp++
+				pushed = entry{i.alt, int32(pos), 0}
 				pc = i.next
 			}
-			continue
+			goto push
 		case opCountMore:
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{^i.n, slots[i.n], 0}
-			sp++
+			pushed = entry{^i.n, slots[i.n], 0}
 			slots[i.n]++
 			pc = i.next
-			continue
+			goto push
 		case opAtomicStart:
 			slots[i.n] = int32(sp)
 			pc = i.next
@@ -424,16 +333,9 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			continue
 		case opNotStart:
 			slots[i.n] = int32(sp)
-			if uint(sp) >= uint(len(stack)) {
-				if !m.grow() {
-					return exhausted
-				}
-				stack = m.stack
-			}
-			stack[sp] = entry{i.alt, int32(pos), 0}
-			sp++
+			pushed = entry{i.alt, int32(pos), 0}
 			pc = i.next
-			continue
+			goto push
 		case opNotEnd:
 			for low := int(slots[i.n]); sp > low; {
 				sp--
@@ -492,18 +394,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 					break
 				}
 			}
-			if end > low {
-				if uint(sp) >= uint(len(stack)) {
-					if !m.grow() {
-						return exhausted
-					}
-					stack = m.stack
-				}
-				stack[sp] = entry{i.alt, int32(end), int32(low)}
-				sp++
-			}
+			pushed = entry{i.alt, int32(end), int32(low)}
 			pos = end
 			pc = i.next
+			if end > low {
+				goto push
+			}
 			continue
 		case opSpanUntil2:
 			if end := until2(in, pos, i.b, byte(i.max)); end-pos >= int(i.min) {
@@ -598,28 +494,17 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			}
 			slots[^e.pc] = e.pos
 		}
+		continue
+	push:
+		if uint(sp) >= uint(len(stack)) {
+			if !m.grow() {
+				return exhausted
+			}
+			stack = m.stack
+		}
+		stack[sp] = pushed
+		sp++
 	}
-}
-
-// until2 gives the first place of a or b at or after pos, or the end. It looks ahead for a by blocks only, as b may
-// stand right at pos each time.
-func until2(in []byte, pos int, a, b byte) int {
-	const block = 128
-	for pos < len(in) {
-		part := in[pos:min(pos+block, len(in))]
-		n := len(part)
-		if i := bytes.IndexByte(part, a); i >= 0 {
-			n = i
-		}
-		if i := bytes.IndexByte(part[:n], b); i >= 0 {
-			return pos + i
-		}
-		pos += n
-		if n < len(part) {
-			return pos
-		}
-	}
-	return pos
 }
 
 // cut drops the ways back above low, and keeps the old values of slots if there may be any.
@@ -635,250 +520,4 @@ func cut(stack []entry, low, sp int, undo bool) int {
 		}
 	}
 	return kept
-}
-
-// span gives the end of the longest run at pos, up to max characters; -1 if there are less than min.
-func (i *instruction) span(in []byte, pos int) int {
-	p, table := pos, i.table
-	if i.max < 0 {
-		for {
-			for p < len(in) && table[in[p]] == single {
-				p++
-			}
-			if p == len(in) || table[in[p]] == outside {
-				break
-			}
-			w := i.class.width(in[p:])
-			if w == 0 {
-				break
-			}
-			p += w
-		}
-		if n := int(i.min); n > 0 && (p-pos < n || n > 1 && !i.ascii && utf8.RuneCount(in[pos:p]) < n) {
-			return -1
-		}
-		return p
-	}
-	left := int(i.max)
-	for left > 0 && p < len(in) {
-		switch table[in[p]] {
-		case single:
-			p++
-			left--
-			continue
-		case decode:
-			if w := i.class.width(in[p:]); w > 0 {
-				p += w
-				left--
-				continue
-			}
-		}
-		break
-	}
-	if int(i.max)-left < int(i.min) {
-		return -1
-	}
-	return p
-}
-
-// skip goes past n characters that are known to be of the class.
-func (i *instruction) skip(in []byte, pos, n int) int {
-	if i.ascii {
-		return pos + n
-	}
-	for ; n > 0; n-- {
-		if in[pos] < utf8.RuneSelf {
-			pos++
-			continue
-		}
-		_, w := utf8.DecodeRune(in[pos:])
-		pos += w
-	}
-	return pos
-}
-
-// giveBack gives the last place before end, and not before low, where what follows can begin; -1 if there is none.
-func (i *instruction) giveBack(in []byte, low, end int) int {
-	for end > low {
-		if end--; in[end] >= utf8.RuneSelf && !i.ascii {
-			_, w := utf8.DecodeLastRune(in[low : end+1])
-			end -= w - 1
-		}
-		if i.table2[in[end]] != 0 {
-			return end
-		}
-	}
-	return -1
-}
-
-// one gives the end of the character at pos if it is of the class, else -1.
-func (i *instruction) one(in []byte, pos int) int {
-	if pos < len(in) {
-		switch i.class.table[in[pos]] {
-		case single:
-			return pos + 1
-		case decode:
-			if w := i.class.width(in[pos:]); w > 0 {
-				return pos + w
-			}
-		}
-	}
-	return -1
-}
-
-// atLeast goes past min characters of the class; -1 if there are fewer.
-func (i *instruction) atLeast(in []byte, pos int) int {
-	for range i.min {
-		if pos = i.one(in, pos); pos < 0 {
-			return -1
-		}
-	}
-	return pos
-}
-
-// until goes on in the class up to where what follows can begin; -1 if it cannot.
-func (i *instruction) until(in []byte, pos int) int {
-	for pos < len(in) {
-		b := in[pos]
-		if i.table2[b] != 0 {
-			return pos
-		}
-		switch i.table[b] {
-		case outside:
-			return -1
-		case single:
-			pos++
-		default:
-			w := i.class.width(in[pos:])
-			if w == 0 {
-				return -1
-			}
-			pos += w
-		}
-	}
-	if i.end {
-		return pos
-	}
-	return -1
-}
-
-// backref gives the length of what the first of the groups that has matched took, if it stands at pos again; -1 if not.
-func (i *instruction) backref(in []byte, pos int, slots []int32) int {
-	for _, g := range i.more.refs {
-		begin, end := slots[2*g], slots[2*g+1]
-		if end < 0 || begin < 0 {
-			continue
-		}
-		n := int(end - begin)
-		if n > len(in)-pos {
-			continue
-		}
-		was, is := in[begin:end], in[pos:pos+n]
-		if i.op == opBackrefFold && bytes.EqualFold(was, is) || bytes.Equal(was, is) {
-			return n
-		}
-	}
-	return -1
-}
-
-// keepGroups copies where the groups are to the slots behind n, with the old values of those pushed.
-func (i *instruction) keepGroups(slots []int32, stack []entry, sp int) int {
-	to := i.n + 1
-	for _, g := range i.more.refs {
-		for _, from := range [2]int32{2 * g, 2*g + 1} {
-			stack[sp] = entry{^to, slots[to], 0}
-			sp++
-			slots[to] = slots[from]
-			to++
-		}
-	}
-	return sp
-}
-
-// groupsMoved tells whether a loop goes on although a round took nothing: it does where a group matched for the first
-// time, or was not empty before. Where a group was empty elsewhere, the round fails (STACK_NULL_CHECK_MEMST).
-func (i *instruction) groupsMoved(slots []int32, pos int32) (again, ok bool) {
-	ok = true
-	for k, g := range i.more.refs {
-		begin, end := slots[i.n+1+int32(2*k)], slots[i.n+2+int32(2*k)]
-		if slots[2*g+1] < 0 || slots[2*g] == begin && slots[2*g+1] == end && begin != pos {
-			continue // it took no part in this round
-		}
-		switch {
-		case end < 0 || begin != end:
-			return true, true
-		case end != pos:
-			ok = false
-		}
-	}
-	return false, ok
-}
-
-// stepBack goes back n characters; -1 if there are fewer.
-func stepBack(in []byte, pos, n int) int {
-	for ; n > 0; n-- {
-		if pos == 0 {
-			return -1
-		}
-		if pos--; in[pos] >= utf8.RuneSelf {
-			_, w := utf8.DecodeLastRune(in[:pos+1])
-			pos -= w - 1
-		}
-	}
-	return pos
-}
-
-// isNext tells whether the character at pos is of the class.
-func (i *instruction) isNext(in []byte, pos int) bool {
-	if pos == len(in) {
-		return false
-	}
-	switch i.table[in[pos]] {
-	case single:
-		return true
-	case decode:
-		return i.class.width(in[pos:]) > 0
-	}
-	return false
-}
-
-// isLast tells whether the character before pos, which is not of ASCII, is of the class.
-func (i *instruction) isLast(in []byte, pos int) bool {
-	_, w := utf8.DecodeLastRune(in[:pos])
-	return i.isNext(in[:pos], pos-w)
-}
-
-// wordTable is by the byte what belongs to a word; decode for what is beyond ASCII.
-var wordTable = func() (t [256]uint8) {
-	for b := range 256 {
-		switch {
-		case b >= utf8.RuneSelf:
-			t[b] = decode
-		case asciiWord.has(rune(b)):
-			t[b] = single
-		}
-	}
-	return t
-}()
-
-// atWordEdge tells whether one of the characters around pos belongs to a word, and the other does not.
-func atWordEdge(in []byte, pos int) bool {
-	var before, after bool
-	if pos > 0 {
-		if t := wordTable[in[pos-1]]; t != decode {
-			before = t == single
-		} else {
-			r, _ := utf8.DecodeLastRune(in[:pos])
-			before = wordSet().has(r)
-		}
-	}
-	if pos < len(in) {
-		if t := wordTable[in[pos]]; t != decode {
-			after = t == single
-		} else {
-			r, _ := utf8.DecodeRune(in[pos:])
-			after = wordSet().has(r)
-		}
-	}
-	return before != after
 }
