@@ -88,7 +88,7 @@ func (b *graftBench) restoredLike(t *testing.T, r *graftReport, want map[string]
 				t.Errorf("%s (%s):\n%s", name, ix.Why, diff)
 			}
 		}
-		c := testbed.CompareAnswers(ix.Answers, b.node.Ask(t, name, testbed.GraftQuestions(name)))
+		c := testbed.CompareAnswers(ix.Answers, b.node.Ask(t, name, testbed.GraftQuestions(name)), b.node.Major)
 		if len(c.Wrong) > 0 {
 			t.Errorf("answers of %s (%s):\n%s", name, ix.Why, c)
 		}

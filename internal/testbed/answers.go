@@ -146,8 +146,9 @@ func (c Comparison) String() string {
 }
 
 // CompareAnswers compares what got has with what want has. A question that only one of them understands counts as wrong if it is
-// the source, so that nothing goes uncompared in silence; what is new in the target is not looked at.
-func CompareAnswers(want, got Answers) Comparison {
+// the source, so that nothing goes uncompared in silence; what is new in the target is not looked at. The target is OpenSearch of
+// that major version.
+func CompareAnswers(want, got Answers, major int) Comparison {
 	c := Comparison{Excused: map[string]string{}, Wrong: map[string]string{}}
 	for _, q := range slices.Sorted(maps.Keys(want)) {
 		w, g := want[q], got[q]
@@ -157,7 +158,7 @@ func CompareAnswers(want, got Answers) Comparison {
 		}
 		why, excused := "", false
 		for _, d := range EngineDifferences {
-			if excused = d.covers(q, w, g); excused {
+			if excused = d.Since <= major && d.covers(q, w, g); excused {
 				why = d.Why
 				break
 			}
@@ -176,6 +177,7 @@ func CompareAnswers(want, got Answers) Comparison {
 
 // An EngineDifference is what servers of different versions answer differently for one and the same index.
 type EngineDifference struct {
+	Since     int      // the major version of OpenSearch from which it is so; 0: any
 	Questions []string // names, or beginnings of names that end with *
 	Why       string
 	// Same says whether the answers are equal but for that. A target that does not understand the question gives nil.
@@ -219,7 +221,39 @@ func sameHits(want, got json.RawMessage) bool {
 	return got != nil && slices.Equal(ids(want), ids(got))
 }
 
-// numbersWithin: the same answers but for numbers, which differ by that part at most.
+// exceptScores: the same answers but for scores, and for the order of hits that follows from them.
+func exceptScores(want, got json.RawMessage) bool {
+	unscored := func(raw json.RawMessage) string {
+		var answer any
+		if json.Unmarshal(raw, &answer) != nil {
+			return ""
+		}
+		return string(mustJSON(withoutScores(answer)))
+	}
+	return got != nil && unscored(want) == unscored(got)
+}
+
+func withoutScores(value any) any {
+	switch v := value.(type) {
+	case map[string]any:
+		delete(v, "_score")
+		for k, inner := range v {
+			v[k] = withoutScores(inner)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = withoutScores(inner)
+		}
+		if len(v) > 0 {
+			if hit, ok := v[0].(map[string]any); ok && hit["_id"] != nil && hit["sort"] == nil {
+				tiesInOrder(v)
+			}
+		}
+	}
+	return value
+}
+
+// numbersWithin: the same answers but for numbers, which differ by that part of the largest of them at most.
 func numbersWithin(part float64) func(want, got json.RawMessage) bool {
 	return func(want, got json.RawMessage) bool {
 		w, wantNumbers := numbersApart(want)
@@ -227,8 +261,12 @@ func numbersWithin(part float64) func(want, got json.RawMessage) bool {
 		if w != g || len(wantNumbers) != len(gotNumbers) {
 			return false
 		}
+		largest := 0.0
+		for _, x := range wantNumbers {
+			largest = max(largest, x, -x)
+		}
 		for i, x := range wantNumbers {
-			if y := gotNumbers[i]; max(x-y, y-x) > part*max(x, -x, y, -y) {
+			if y := gotNumbers[i]; max(x-y, y-x) > part*largest {
 				return false
 			}
 		}

@@ -33,7 +33,7 @@ type GraftSnapshot struct {
 // A GraftIndex is an index of the corpus: what a restored one must equal.
 type GraftIndex struct {
 	Why       string // what it is there for
-	Special   bool   // it has what OpenSearch does not know by that name, or cannot have at all
+	Special   bool   // it has what OpenSearch does not know by that name, or cannot have at all: answers may be lost with it
 	Closed    bool
 	Stream    string             // the data stream that it backs
 	Documents map[string]Version `json:"-"` // by id

@@ -57,11 +57,11 @@ func TestAnswersAreComparedWithoutWhatPasses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c := CompareAnswers(Answers{"q": one}, Answers{"q": other, "new": one}); len(c.Equal) != 1 || c.String() != "" {
+	if c := CompareAnswers(Answers{"q": one}, Answers{"q": other, "new": one}, 2); len(c.Equal) != 1 || c.String() != "" {
 		t.Errorf("%s and %s: %+v", one, other, c)
 	}
 	for name, got := range map[string]Answers{"refused": {}, "another hit": {"q": json.RawMessage(strings.Replace(string(one), `"2"`, `"3"`, 1))}} {
-		if c := CompareAnswers(Answers{"q": one}, got); len(c.Wrong) != 1 {
+		if c := CompareAnswers(Answers{"q": one}, got, 2); len(c.Wrong) != 1 {
 			t.Errorf("%s is not seen: %+v", name, c)
 		}
 	}
@@ -71,20 +71,29 @@ func TestAnEngineDifferenceExcusesNoMoreThanItSays(t *testing.T) {
 	answer := func(value string) Answers {
 		return Answers{"percentiles": json.RawMessage(`{"aggregations":{"a":{"values":{"50.0":` + value + `}}}}`)}
 	}
-	if c := CompareAnswers(answer("100"), answer("101")); len(c.Excused) != 1 || len(c.Wrong) != 0 {
+	if c := CompareAnswers(answer("100"), answer("101"), 2); len(c.Excused) != 1 || len(c.Wrong) != 0 {
 		t.Errorf("%+v", c)
 	}
-	if c := CompareAnswers(answer("100"), answer("200")); len(c.Wrong) != 1 {
+	if c := CompareAnswers(answer("100"), answer("200"), 2); len(c.Wrong) != 1 {
 		t.Errorf("%+v", c)
 	}
-	if c := CompareAnswers(answer("100"), answer(`"100"`)); len(c.Wrong) != 1 {
+	if c := CompareAnswers(answer("100"), answer(`"100"`), 2); len(c.Wrong) != 1 {
+		t.Errorf("%+v", c)
+	}
+	scored := func(score string) Answers {
+		return Answers{"match": json.RawMessage(`{"hits":{"hits":[{"_id":"1","_score":` + score + `}]}}`)}
+	}
+	if c := CompareAnswers(scored("2.2"), scored("1"), 2); len(c.Wrong) != 1 {
+		t.Errorf("%+v", c)
+	}
+	if c := CompareAnswers(scored("2.2"), scored("1"), 3); len(c.Excused) != 1 {
 		t.Errorf("%+v", c)
 	}
 	nanos := func(text string) Answers { return Answers{"date_nanos docvalues": json.RawMessage(`["` + text + `"]`)} }
-	if c := CompareAnswers(nanos("2023-05-01T12:00:01.001234567Z"), nanos("2023-05-01T12:00:01.001Z")); len(c.Excused) != 1 {
+	if c := CompareAnswers(nanos("2023-05-01T12:00:01.001234567Z"), nanos("2023-05-01T12:00:01.001Z"), 2); len(c.Excused) != 1 {
 		t.Errorf("%+v", c)
 	}
-	if c := CompareAnswers(nanos("2023-05-01T12:00:01.001234567Z"), nanos("2023-05-01T12:00:01.002Z")); len(c.Wrong) != 1 {
+	if c := CompareAnswers(nanos("2023-05-01T12:00:01.001234567Z"), nanos("2023-05-01T12:00:01.002Z"), 2); len(c.Wrong) != 1 {
 		t.Errorf("%+v", c)
 	}
 }
