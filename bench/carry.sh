@@ -18,36 +18,15 @@ out=$cache/bench
 runs=${1:-3} index=bench-lz4 port=${PORT:-19230} from=$((${PORT:-19230} + 1))
 target=http://127.0.0.1:$port source=http://127.0.0.1:$from
 
+mkdir -p "$out"
+. "$here/nodes.sh"
+prepare es717 os219
 [ -s "$out/count" ] || "$here/repository.sh"
 count=$(cat "$out/count")
 (cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$out/naru" . && CGO_ENABLED=0 go build -o "$out/ceiling" ./bench/ceiling)
 if [ ! -s "$out/docs.bulk" ] || [ "$out/count" -nt "$out/docs.bulk" ]; then
   "$out/naru" carry "$out/repo" ndjson:- -i "$index" --progress none 2>"$out/carry.err" | "$out/ceiling" -build "$out/docs.bulk"
 fi
-
-work=$(mktemp -d)
-pids=()
-finish() {
-  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; wait "$pid" 2>/dev/null || true; done
-  rm -rf "$work"
-}
-trap finish EXIT
-
-# start NAME PORT HEAP [setting…]: a node, whose process is then in $node
-start() {
-  HEAP=$3 "$root/internal/testbed/search/node.sh" "$1" "$2" "$work/$1" "$out" "${@:4}" >"$work/$1.log" 2>&1 &
-  node=$!
-  pids+=("$node")
-  until grep -q '^started' "$work/$1.log"; do
-    kill -0 "$node" 2>/dev/null || { tail -n 30 "$work/$1.log" >&2; exit 1; }
-    sleep 1
-  done
-}
-
-call() { curl -sS --fail-with-body -H 'Content-Type: application/json' -X "$@"; }
-
-# jiffies PID: user and system time of a process so far, in seconds
-jiffies() { awk -v hz="$(getconf CLK_TCK)" '{sub(/.*\) /, ""); print ($12 + $13) / hz}' "/proc/$1/stat"; }
 
 empty() {
   call DELETE "$target/$index" -o /dev/null 2>/dev/null || true
@@ -68,16 +47,7 @@ measure() {
   shift
   before=$(jiffies "$opensearch")
   [ -z "${elastic:-}" ] || extra=$(jiffies "$elastic")
-  python3 - "$work/usage" "$@" <<'PY'
-import resource, subprocess, sys, time
-start = time.time()
-status = subprocess.run(sys.argv[2:], stdout=open(sys.argv[1] + ".out", "w"), stderr=subprocess.STDOUT).returncode
-wall = time.time() - start
-usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-with open(sys.argv[1], "w") as f:
-    print(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, file=f)
-sys.exit(status)
-PY
+  usage "$@"
   after=$(jiffies "$opensearch")
   [ -z "${elastic:-}" ] || more=$(jiffies "$elastic")
   call POST "$target/$index/_refresh" -o /dev/null
@@ -119,13 +89,11 @@ if [ "${ELASTICDUMP:-}" != no ]; then
   measure elasticdump "$cache/elasticdump/node_modules/.bin/elasticdump" --input="$source/$index" --output="$target/$index" --limit=5000 --type=data --quiet
 fi
 
-# median NAME COLUMN
-median() { awk -v c="$2" '{print $c}' "$work/$1" | sort -n | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'; }
-top=$(median ceiling 1)
-busy=$(awk '{print $2 + $3}' "$work/ceiling" | sort -n | awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}')
+top=$(median "$work/ceiling" 1)
+busy=$(awk '{print $2 + $3}' "$work/ceiling" | median /dev/stdin 1)
 printf '%-12s %10s %12s %14s %12s %12s %12s %10s\n' '' 'docs/s' 'of ceiling' 'docs/CPU sec' 'of ceiling' 'CPU seconds' 'of all CPU' 'peak MiB'
 for name in ceiling naru reindex elasticdump; do
   [ -s "$work/$name" ] || continue
-  awk -v name="$name" -v n="$count" -v top="$top" -v busy="$busy" -v rate="$(median $name 1)" -v own="$(median $name 2)" -v node="$(median $name 3)" -v peak="$(median $name 4)" 'BEGIN {
+  awk -v name="$name" -v n="$count" -v top="$top" -v busy="$busy" -v rate="$(median "$work/$name" 1)" -v own="$(median "$work/$name" 2)" -v node="$(median "$work/$name" 3)" -v peak="$(median "$work/$name" 4)" 'BEGIN {
     printf "%-12s %10.0f %11.2fx %14.0f %11.2fx %12.1f %11.1f%% %10.0f\n", name, rate, rate / top, n / (own + node), busy / (own + node), own, 100 * own / (own + node), peak }'
 done
