@@ -12,6 +12,9 @@ type entry struct{ pc, pos, aux int32 }
 // maxStack bounds the ways back that are open at a time: 192 MiB of them.
 const maxStack = 16 << 20
 
+// stepBytes is how many bytes of a run count as a step, so that long texts are bounded too.
+const stepBytes = 32
+
 // outcome of an attempt at one position.
 type outcome uint8
 
@@ -32,7 +35,7 @@ func (m *Match) grow() bool {
 	return true
 }
 
-// run tries to match at pos. It leaves the places of groups in m.slots, and counts down m.left at each failure.
+// run tries to match at pos. It leaves the places of groups in m.slots, and counts down m.left at each failure and along runs.
 func (p *program) run(in []byte, pos int, m *Match) outcome {
 	var (
 		code   = p.code
@@ -81,6 +84,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			}
 		case opRun:
 			if end := i.span(in, pos); end >= 0 {
+				m.left -= (end - pos) / stepBytes
 				pos = end
 				pc = i.next
 				continue
@@ -101,6 +105,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if end < 0 {
 				break
 			}
+			m.left -= (end - pos) / stepBytes
 			low := i.skip(in, pos, int(i.min))
 			if end < len(in) && i.table2[in[end]] == 0 || end == len(in) && !i.end {
 				if end = i.giveBack(in, low, end); end < 0 {
@@ -118,8 +123,10 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			low := int(aux)
 			end := i.giveBack(in, low, pos)
 			if end < 0 {
+				m.left -= (pos - low) / stepBytes
 				break
 			}
+			m.left -= (pos - end) / stepBytes
 			pushed = entry{pc, int32(end), aux}
 			pos = end
 			pc = i.next
@@ -133,8 +140,10 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				break
 			}
 			if end = i.until(in, end); end < 0 {
+				m.left -= (len(in) - pos) / stepBytes
 				break
 			}
+			m.left -= (end - pos) / stepBytes
 			pushed = entry{i.alt, int32(end), 0}
 			pos = end
 			pc = i.next
@@ -145,8 +154,10 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				break
 			}
 			if end = i.until(in, end); end < 0 {
+				m.left -= (len(in) - pos) / stepBytes
 				break
 			}
+			m.left -= (end - pos) / stepBytes
 			pushed = entry{pc, int32(end), 0}
 			pos = end
 			pc = i.next
@@ -382,6 +393,9 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			for end < len(in) && table[in[end]] != outside {
 				end++
 			}
+			if n := end - pos; n > stepBytes {
+				m.left -= n / stepBytes
+			}
 			low := pos + int(i.min)
 			if i.min > 0 && pos < len(in) && in[pos] >= utf8.RuneSelf {
 				low = pos + width(in, pos)
@@ -403,6 +417,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			continue
 		case opSpanUntil2:
 			if end := until2(in, pos, i.b, byte(i.max)); end-pos >= int(i.min) {
+				m.left -= (end - pos) / (8 * stepBytes)
 				pos = end
 				pc = i.next
 				continue
@@ -411,6 +426,9 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			end, table := pos, i.table
 			for end < len(in) && table[in[end]] != outside {
 				end++
+			}
+			if n := end - pos; n > stepBytes {
+				m.left -= n / stepBytes
 			}
 			if end-pos >= int(i.min) {
 				pos = end
@@ -422,6 +440,9 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			for end < len(in) && table[in[end]] != outside {
 				end++
 			}
+			if n := end - pos; n > stepBytes {
+				m.left -= n / stepBytes
+			}
 			if end-pos >= int(i.min) {
 				slots[i.n], slots[i.alt] = int32(pos), int32(end)
 				pos = end
@@ -432,6 +453,9 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			end := bytes.IndexByte(in[pos:], i.b)
 			if end < 0 {
 				end = len(in) - pos
+			}
+			if end > stepBytes {
+				m.left -= end / (8 * stepBytes) // by vectors
 			}
 			if end >= int(i.min) {
 				if i.op == opUntilMarks {

@@ -4,9 +4,14 @@
 // alternatives, loops and runs know what can follow them, so that most of a log line is matched without a way back.
 // A match allocates nothing once its Match has grown, and ends after a number of steps that does not depend on time.
 //
-// Differences from the original: a byte that is no part of valid UTF-8 counts as the character U+FFFD (Ruby refuses
-// such text); letters whose case folds to several (ß and ss) are compared one by one; the absent operator,
-// recursion, \X and references with a level are refused with an error that names them.
+// Differences from the original:
+//   - A byte that is no part of valid UTF-8 counts as the character U+FFFD; Ruby refuses such text.
+//   - Letters whose case folds to several (ß and ss) are compared one by one.
+//   - Where a round of a repetition with numbers, as (a?){2,9}, takes nothing, the original may end the repetition or
+//     fail, by the size of its code; here the round counts.
+//   - \z and \Z also match behind a last character beyond ASCII where the original's search stops short of it.
+//   - Inside of a group, a reference to it always fails.
+//   - The absent operator, recursion, \X and references with a level are errors that name them.
 package regex
 
 import (
@@ -21,11 +26,11 @@ type Options struct {
 	Multiline  bool // Ruby's m: . matches a newline too
 	IgnoreCase bool
 	Extended   bool // blanks and # comments in the pattern mean nothing
-	Steps      int  // how many failed tries a match may take; 0: DefaultSteps
+	Steps      int  // how many steps a match may take; 0: DefaultSteps
 }
 
-// DefaultSteps is a second's work or less.
-const DefaultSteps = 50_000_000
+// DefaultSteps is about a second of work at most. A step is a failed try, or some bytes of a run.
+const DefaultSteps = 30_000_000
 
 // ErrBudget says that a match was given up: its steps are spent, or its ways back take too much memory.
 var ErrBudget = errors.New("regular expression: the match takes too many steps")

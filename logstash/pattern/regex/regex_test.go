@@ -181,7 +181,7 @@ func TestAByteThatIsNotUTF8IsACharacterOfItsOwn(t *testing.T) {
 
 func TestAPatternThatExplodesEndsByItsBudget(t *testing.T) {
 	in := []byte(strings.Repeat("a", 64) + "!")
-	for _, pattern := range []string{`^(a+)+$`, `^(?:a|aa)+$`, `(x?a)*?(a*)*b`, `(a*)*\1\z`} {
+	for _, pattern := range []string{`^(a+)+$`, `^(?:a|aa)+$`, `(x?a)*?(a*)*[bc]`, `(a*)*\1\z`} {
 		re, err := Compile(pattern, Options{Steps: 100_000})
 		if err != nil {
 			t.Fatal(err)
@@ -245,5 +245,23 @@ func TestNoPatternTakesLongToCompile(t *testing.T) {
 	}
 	if _, err := Compile("a"+strings.Repeat("{2}", 101), Options{}); err == nil {
 		t.Error("a hundred and one quantifiers in a row are taken")
+	}
+}
+
+func TestALongTextIsBoundedByTheBudgetToo(t *testing.T) {
+	long := []byte(strings.Repeat("a", 1<<20))
+	for _, pattern := range []string{`\S+[0-9]`, `[^"]*["x]["y]`, `a*?[0-9]`, `(?:a|b)*[0-9]`} {
+		re, err := Compile(pattern, Options{Steps: 1_000_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m Match
+		start := time.Now()
+		if ok, err := re.Match(long, 0, &m); ok || !errors.Is(err, ErrBudget) {
+			t.Errorf("%s: %v, %v", pattern, ok, err)
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s took %v", pattern, d)
+		}
 	}
 }

@@ -90,7 +90,7 @@ const firstTry = 100
 // find tries the places at or after from where a match can begin.
 func (re *Regexp) find(in []byte, from int, m *Match) outcome {
 	s, p := &re.search, re.prog
-	for pos, unsure := from, len(s.literal) > 1; ; {
+	for pos, unsure := from, len(s.literal) > 0; ; {
 		if pos = s.next(in, pos, from); pos < 0 {
 			return failed
 		}
