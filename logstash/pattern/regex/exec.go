@@ -167,7 +167,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			pc = i.next
 			goto push
 		case opDispatch:
-			t := int32(0)
+			var t int32
 			if pos < len(in) {
 				t = i.targets[in[pos]]
 			} else {
@@ -501,6 +501,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				pc = i.next
 				continue
 			}
+		default: // opFail
 		}
 		// What was tried failed: go back.
 		if m.left--; m.left < 0 {

@@ -101,6 +101,7 @@ func splitHead(n *node) (head *node, rest []*node) {
 				return nil, nil
 			}
 			return head, rest
+		default: // nothing that can be put before
 		}
 		return nil, nil
 	}
@@ -121,6 +122,7 @@ func sameHead(a, b *node) bool {
 		x, ok := a.sub().simple()
 		y, also := b.sub().simple()
 		return ok && also && slices.Equal(x, y) && a.min == b.min && a.max == b.max && a.lazy == b.lazy
+	default: // no heads
 	}
 	return false
 }

@@ -4,7 +4,7 @@ package regex
 // start. The instructions that are joined stay, as others may go on at them.
 func fuse(code []instruction, start int32) int32 {
 	through := func(pc int32) int32 {
-		for range len(code) {
+		for range code { // a loop of jumps ends too
 			if code[pc].op != opJump {
 				break
 			}
@@ -43,6 +43,7 @@ func usesAlt(o op) bool {
 	switch o {
 	case opGreedy, opGreedySpan, opLazy, opFork, opCond, opEmptyEnd, opEmptyEndGroups, opCount, opNotStart:
 		return true
+	default: // the other instructions
 	}
 	return false
 }
@@ -122,6 +123,7 @@ func fused(code []instruction, i instruction) instruction {
 				}
 				return instruction{op: o, n: i.n, b: a.b, min: a.min, table: a.table, alt: b.n, next: b.next}
 			}
+		default: // the others stay as they are
 		}
 	case opChar:
 		if a := next(i); a.op == opMark {
@@ -131,6 +133,7 @@ func fused(code []instruction, i instruction) instruction {
 		if a := next(i); a.op == opSet && i.class.ascii() && a.class.ascii() {
 			return instruction{op: opPair, table: i.table, table2: a.table, next: a.next}
 		}
+	default: // the other instructions
 	}
 	return i
 }

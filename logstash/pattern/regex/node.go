@@ -100,6 +100,7 @@ func (n *node) simple() (runeSet, bool) {
 		if r, size := utf8.DecodeRune(n.text); size == len(n.text) {
 			return runeSet{r, r}, true
 		}
+	default: // the other nodes
 	}
 	return nil, false
 }
@@ -127,6 +128,7 @@ func (n *node) nullable() bool {
 		return n.min == 0 || n.sub().nullable()
 	case nCapture, nAtomic:
 		return n.sub().nullable()
+	default: // the other nodes
 	}
 	return true
 }

@@ -28,6 +28,7 @@ func optimize(n *node) *node {
 		if k := n.sub().kind; k == nChar || k == nSet || k == nEmpty {
 			return n.sub()
 		}
+	default: // the other nodes
 	}
 	return n
 }

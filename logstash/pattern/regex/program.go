@@ -166,6 +166,7 @@ func findLoose(n *node, loose bool, out map[int]bool) {
 		loose = true
 	case nAhead:
 		loose = true
+	default: // the other nodes
 	}
 	for _, s := range n.subs {
 		findLoose(s, loose, out)
@@ -201,6 +202,7 @@ func (c *compiler) isSure(i instruction) bool {
 			}
 		}
 		return true
+	default: // the other instructions
 	}
 	return false
 }
@@ -306,6 +308,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 	case nCond:
 		yes, no := c.emit(n.subs[0], next), c.emit(n.subs[1], next)
 		return c.add(instruction{op: opCond, n: int32(n.refs[0]), next: yes, alt: no}, ahead)
+	default: // the other nodes
 	}
 	panic("BUG: a node that cannot be compiled")
 }
@@ -366,6 +369,7 @@ func leavesWayBack(i instruction) bool {
 	switch i.op {
 	case opMaybe, opGreedy, opLazy, opFork:
 		return true
+	default: // the other instructions
 	}
 	return leavesOldValue(i)
 }
@@ -375,6 +379,7 @@ func leavesOldValue(i instruction) bool {
 	switch i.op {
 	case opMarkUndo, opClear, opEmptyStart, opEmptyStartGroups, opCountStart, opCount, opCountMore:
 		return true
+	default: // the other instructions
 	}
 	return false
 }
@@ -495,10 +500,12 @@ func firstOf(n *node, follow symbols, depth int) symbols {
 			return follow.and(symbolsOf('\n', atEnd))
 		case textEnd:
 			return follow.and(symbolsOf(atEnd))
+		default: // the other places ask nothing of what follows
 		}
 		return follow
 	case nBackref, nCond:
 		return anySymbol()
+	default: // the other nodes
 	}
 	return follow
 }

@@ -133,6 +133,7 @@ func (re *Regexp) Match(in []byte, from int, m *Match) (bool, error) {
 		return true, nil
 	case exhausted:
 		return false, ErrBudget
+	default: // failed
 	}
 	return false, nil
 }

@@ -49,6 +49,7 @@ func head(n *node) *node {
 	switch n.kind {
 	case nCat, nCapture, nAtomic:
 		return head(n.subs[0])
+	default: // the other nodes
 	}
 	return n
 }
@@ -80,6 +81,7 @@ func required(n *node) []byte {
 			}
 		}
 		return best
+	default: // the other nodes
 	}
 	return nil
 }

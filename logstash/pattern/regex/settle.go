@@ -222,6 +222,7 @@ func (n *node) length() (chars int, ok bool) {
 		return n.sub().length()
 	case nBackref, nCond, nCall:
 		return 0, false
+	default: // the other nodes
 	}
 	return 0, true
 }
