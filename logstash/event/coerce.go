@@ -5,7 +5,6 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf16"
-	"unicode/utf8"
 	"unsafe"
 
 	"github.com/narudata/naru/internal/jackson"
@@ -205,10 +204,6 @@ func (v Value) Truthy() bool {
 }
 
 // bytesOf gives the bytes of s, which must not be changed.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
-
-// valid says whether s from i on begins with a whole character, and how long it is.
-func validRune(s string) (int, bool) {
-	r, n := utf8.DecodeRuneInString(s)
-	return n, r != utf8.RuneError || n > 1
+func bytesOf(s string) []byte {
+	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // read only
 }

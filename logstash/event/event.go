@@ -70,7 +70,7 @@ func (e *Event) Reset() {
 // A @metadata that is no map, for which the original fails, is removed: a decoder that wants to complain looks before.
 func (e *Event) Complete(now time.Time) {
 	if e.data.find(fieldVersion, markVersion) < 0 {
-		e.data.add(fieldVersion, markVersion, StringValue("1"))
+		*e.data.add(fieldVersion, markVersion) = StringValue("1")
 	}
 	if i := e.data.find(fieldMetadata, markMetadata); i >= 0 {
 		if v := e.data.delete(fieldMetadata, markMetadata); v.kind == Map {
@@ -81,12 +81,12 @@ func (e *Event) Complete(now time.Time) {
 	if i := e.data.find(fieldTags, markTags); i >= 0 {
 		if v := e.data.entries[i].Value; !legalTags(v) {
 			e.data.Set(fieldBadTags, ListValue([]Value{v}))
-			e.data.set(fieldTags, markTags, StringsValue(tagBadTags))
+			*e.data.place(fieldTags, markTags) = StringsValue(tagBadTags)
 		}
 	}
 	i := e.data.find(fieldTimestamp, markTimestamp)
 	if i < 0 {
-		e.data.add(fieldTimestamp, markTimestamp, TimeValue(now))
+		*e.data.add(fieldTimestamp, markTimestamp) = TimeValue(now)
 		return
 	}
 	given := e.data.entries[i].Value
@@ -178,19 +178,19 @@ func (e *Event) Set(r *Ref, v Value) error {
 	}
 	switch r.where {
 	case atTop:
-		e.data.set(r.last.key, r.last.mark, v)
+		*e.data.place(r.last.key, r.last.mark) = v
 		return nil
 	case atTimestamp:
 		if v.kind != Time {
 			return fmt.Errorf("set @timestamp to %s: %w", v.kind, ErrTimestamp)
 		}
-		e.data.set(fieldTimestamp, markTimestamp, v)
+		*e.data.place(fieldTimestamp, markTimestamp) = v
 		return nil
 	case atTags:
 		if !legalTags(v) {
 			return fmt.Errorf("set tags to %s: %w", v.kind, ErrTags)
 		}
-		e.data.set(fieldTags, markTags, v)
+		*e.data.place(fieldTags, markTags) = v
 		return nil
 	case belowTags, belowMetaTags:
 		return fmt.Errorf("set %s: %w", r, ErrTags)
@@ -231,7 +231,7 @@ func (e *Event) SetField(name string, v Value) error {
 	if v.kind == Absent {
 		v.kind = Null
 	}
-	e.data.set(name, mark(name), v)
+	*e.data.place(name, mark(name)) = v
 	return nil
 }
 
@@ -259,7 +259,9 @@ func (e *Event) Timestamp() (time.Time, bool) {
 }
 
 // SetTimestamp sets @timestamp.
-func (e *Event) SetTimestamp(t time.Time) { e.data.set(fieldTimestamp, markTimestamp, TimeValue(t)) }
+func (e *Event) SetTimestamp(t time.Time) {
+	*e.data.place(fieldTimestamp, markTimestamp) = TimeValue(t)
+}
 
 // Cancel makes later filters and the outputs pass e by.
 func (e *Event) Cancel() { e.cancelled = true }

@@ -89,8 +89,8 @@ func (f *Fields) makeIndex() {
 	}
 }
 
-// add appends a member that is not there yet.
-func (f *Fields) add(key string, mark uint8, v Value) {
+// add appends a member that is not there yet, and gives the place for its value.
+func (f *Fields) add(key string, mark uint8) *Value {
 	n := len(f.entries)
 	if n == cap(f.entries) {
 		f.grow()
@@ -98,14 +98,19 @@ func (f *Fields) add(key string, mark uint8, v Value) {
 	f.entries = f.entries[:n+1]
 	e := &f.entries[n]
 	e.Key = key
-	e.Value = v
-	switch {
-	case f.index != nil:
-		f.index.at[key] = n
-	case n < fewFields:
+	if n < fewFields && f.index == nil {
 		f.marks[n>>3] |= uint64(mark) << (n & 7 * 8)
-	default:
+	} else {
+		f.addIndex(key, n)
+	}
+	return &e.Value
+}
+
+func (f *Fields) addIndex(key string, n int) {
+	if f.index == nil {
 		f.makeIndex()
+	} else {
+		f.index.at[key] = n
 	}
 }
 
@@ -115,12 +120,13 @@ func (f *Fields) grow() {
 	f.entries = grown
 }
 
-func (f *Fields) set(key string, mark uint8, v Value) {
+// place gives the place for a member's value; the member is there afterwards. (A value that is written there is copied once,
+// one that is passed on several times.)
+func (f *Fields) place(key string, mark uint8) *Value {
 	if i := f.find(key, mark); i >= 0 {
-		f.entries[i].Value = v
-		return
+		return &f.entries[i].Value
 	}
-	f.add(key, mark, v)
+	return f.add(key, mark)
 }
 
 func (f *Fields) delete(key string, mark uint8) Value {
@@ -173,7 +179,7 @@ func (f *Fields) At(key string) *Value {
 }
 
 // Set gives a member a value.
-func (f *Fields) Set(key string, v Value) { f.set(key, mark(key), v) }
+func (f *Fields) Set(key string, v Value) { *f.place(key, mark(key)) = v }
 
 // Delete removes a member and gives its value; Absent if there was none.
 func (f *Fields) Delete(key string) Value { return f.delete(key, mark(key)) }
@@ -224,6 +230,7 @@ func (v Value) Own() Value {
 			owned.m.Set(strings.Clone(e.Key), e.Value.Own())
 		}
 		v.node = owned
+	default:
 	}
 	return v
 }

@@ -4,7 +4,9 @@ import (
 	"encoding/binary"
 	"math"
 	"math/bits"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/narudata/naru/internal/jackson"
 )
@@ -64,50 +66,75 @@ func appendFields(dst []byte, f *Fields) []byte {
 
 // appendString appends a JSON string.
 func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
-	plain := plainBytes(s)
-	dst = append(dst, s[:plain]...)
-	if plain < len(s) {
-		dst = appendEscaped(dst, s[plain:])
+	from := len(dst)
+	if cap(dst)-from < len(s)+2 {
+		dst = slices.Grow(dst, len(s)+2)
 	}
-	return append(dst, '"')
+	out := dst[from : from+len(s)+2]
+	out[0] = '"'
+	if !copyPlain(out[1:len(out)-1], bytesOf(s)) {
+		return append(appendEscaped(dst[:from+1], s), '"')
+	}
+	out[len(out)-1] = '"'
+	return dst[:from+len(out)]
 }
 
-func appendEscaped(dst []byte, s string) []byte {
-	from := 0
-	for i := 0; i < len(s); {
-		c := s[i]
-		switch {
-		case c >= 0x80:
-			n, ok := validRune(s[i:])
-			if !ok {
-				dst = append(append(dst, s[from:i]...), "\uFFFD"...)
-				from = i + 1
-			}
-			i += n
-			continue
-		case c < 0x20 || c == '"' || c == '\\':
-			dst = jackson.AppendEscape(append(dst, s[from:i]...), c)
-			from = i + 1
+// copyPlain copies src to dst, which has the same length. It reports that all bytes stand for themselves in a JSON string,
+// whatever follows them: ASCII without quotes, backslashes and control characters.
+func copyPlain(dst, src []byte) bool {
+	n := len(src)
+	var bad uint64
+	switch {
+	case n >= 8:
+		for i := 0; i+8 <= n; i += 8 {
+			x := binary.LittleEndian.Uint64(src[i:])
+			bad |= special(x) | x
+			binary.LittleEndian.PutUint64(dst[i:], x)
 		}
-		i++
+		x := binary.LittleEndian.Uint64(src[n-8:])
+		bad |= special(x) | x
+		binary.LittleEndian.PutUint64(dst[n-8:], x)
+	case n >= 4:
+		first, last := binary.LittleEndian.Uint32(src), binary.LittleEndian.Uint32(src[n-4:])
+		x := uint64(first) | uint64(last)<<32
+		bad = special(x) | x
+		binary.LittleEndian.PutUint32(dst, first)
+		binary.LittleEndian.PutUint32(dst[n-4:], last)
+	case n > 0:
+		first, middle, last := src[0], src[n>>1], src[n-1]
+		x := uint64(first) | uint64(middle)<<8 | uint64(last)<<16 | ones&^0xffffff*' '
+		bad = special(x) | x
+		dst[0], dst[n>>1], dst[n-1] = first, middle, last
 	}
-	return append(dst, s[from:]...)
+	return bad&highs == 0
 }
 
-// plainBytes counts the bytes at the beginning of s that stand for themselves in a JSON string, whatever follows them: ASCII
-// without quotes, backslashes and control characters.
-func plainBytes(s string) int {
-	b := bytesOf(s)
+// appendEscaped appends what stands for s inside of a JSON string.
+func appendEscaped(dst []byte, s string) []byte {
+	if !utf8.ValidString(s) {
+		s = string([]rune(s)) // what is not UTF-8 becomes U+FFFD, each byte for itself
+	}
+	for {
+		plain := plainBytes(bytesOf(s))
+		dst = append(dst, s[:plain]...)
+		if plain == len(s) {
+			return dst
+		}
+		dst = jackson.AppendEscape(dst, s[plain])
+		s = s[plain+1:]
+	}
+}
+
+// plainBytes counts the bytes in front of the first quote, backslash or control character.
+func plainBytes(b []byte) int {
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
-		x := binary.LittleEndian.Uint64(b[i:])
-		if m := (special(x) | x) & highs; m != 0 {
+		if m := special(binary.LittleEndian.Uint64(b[i:])) & highs; m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 	}
 	for ; i < len(b); i++ {
-		if c := b[i]; c < 0x20 || c >= 0x80 || c == '"' || c == '\\' {
+		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
 			break
 		}
 	}

@@ -1,11 +1,9 @@
 package event
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/big"
-	"math/bits"
 	"strconv"
 	"strings"
 	"unicode/utf16"
@@ -61,14 +59,17 @@ func (f *Fields) ParseJSON(in []byte, o JSONOptions) error {
 	return p.err
 }
 
-func textOf(in []byte) string { return unsafe.String(unsafe.SliceData(in), len(in)) }
+// textOf gives bytes as a text without a copy: it changes when they do.
+func textOf(in []byte) string {
+	return unsafe.String(unsafe.SliceData(in), len(in)) //nolint:gosec // the contract of ParseJSON: in does not change
+}
 
 type parser struct {
 	in   []byte
 	text string // the same bytes
 	at   int
 	err  error
-	buf  []byte // of strings with escapes
+	buf  []byte // strings with escapes, one behind another; what is in it is not changed
 	JSONOptions
 }
 
@@ -192,7 +193,10 @@ func (p *parser) object(f *Fields, depth int) {
 		if p.err != nil {
 			return
 		}
-		f.Set(key, v)
+		if cap(f.entries) == 0 {
+			f.entries = make([]Entry, 0, firstMembers(depth))
+		}
+		*f.place(key, mark(key)) = v
 		p.space()
 		if p.at >= len(p.in) {
 			p.failChar(`"," or "}"`)
@@ -210,6 +214,14 @@ func (p *parser) object(f *Fields, depth int) {
 			return
 		}
 	}
+}
+
+// firstMembers is how many members an object gets room for: events are at the top, and have more than what is in them.
+func firstMembers(depth int) int {
+	if depth == 1 {
+		return 16
+	}
+	return 4
 }
 
 // list reads the elements of a list, behind its bracket.
@@ -248,7 +260,7 @@ func (p *parser) list(depth int) Value {
 // string reads a string behind its quote.
 func (p *parser) string() string {
 	start := p.at
-	p.at = p.plain(start)
+	p.at = start + plainBytes(p.in[start:])
 	if p.at < len(p.in) && p.in[p.at] == '"' {
 		p.at++
 		return p.text[start : p.at-1]
@@ -256,30 +268,24 @@ func (p *parser) string() string {
 	return p.escaped(start)
 }
 
-// plain gives the place of the next quote, backslash or control character; the end if there is none.
-func (p *parser) plain(i int) int {
-	b := p.in
-	for ; i+8 <= len(b); i += 8 {
-		if m := special(binary.LittleEndian.Uint64(b[i:])) & highs; m != 0 {
-			return i + bits.TrailingZeros64(m)>>3
-		}
-	}
-	for ; i < len(b); i++ {
-		if c := b[i]; c < 0x20 || c == '"' || c == '\\' {
-			break
-		}
-	}
-	return i
-}
+// Room for strings with escapes is made for several at once.
+const (
+	escapedRoom  = 1024
+	escapedLeast = 64
+)
 
 // escaped reads on at the first backslash of a string.
 func (p *parser) escaped(start int) string {
-	p.buf = append(p.buf[:0], p.text[start:p.at]...)
+	if cap(p.buf)-len(p.buf) < escapedLeast {
+		p.buf = make([]byte, 0, min(escapedRoom, len(p.in)-start))
+	}
+	from := len(p.buf)
+	p.buf = append(p.buf, p.text[start:p.at]...)
 	for p.at < len(p.in) {
 		switch p.in[p.at] {
 		case '"':
 			p.at++
-			return string(p.buf)
+			return textOf(p.buf[from:])
 		case '\\':
 			p.at++
 			p.escape()
@@ -287,7 +293,7 @@ func (p *parser) escaped(start int) string {
 			p.failChar("an escaped control character")
 			return ""
 		}
-		end := p.plain(p.at)
+		end := p.at + plainBytes(p.in[p.at:])
 		p.buf = append(p.buf, p.text[p.at:end]...)
 		p.at = end
 	}

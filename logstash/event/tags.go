@@ -28,7 +28,7 @@ func (e *Event) tagList() *node {
 	if i >= 0 && !e.data.entries[i].Value.Nil() {
 		list.list = append(list.list, e.data.entries[i].Value)
 	}
-	e.data.set(fieldTags, markTags, Value{kind: List, node: list})
+	*e.data.place(fieldTags, markTags) = Value{kind: List, node: list}
 	return list
 }
 

@@ -199,6 +199,7 @@ func (v Value) Clone() Value {
 		v.node = &node{list: list}
 	case Map:
 		v.node = &node{m: v.node.m.Clone()}
+	default:
 	}
 	return v
 }

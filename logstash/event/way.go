@@ -88,10 +88,10 @@ func (e *Event) setBelow(r *Ref, v Value) error {
 // nested wraps v into the maps that a path names.
 func nested(path []part, last *part, v Value) Value {
 	m := MapValue()
-	m.node.m.add(last.key, last.mark, v)
+	*m.node.m.add(last.key, last.mark) = v
 	for i := len(path) - 1; i >= 0; i-- {
 		outer := MapValue()
-		outer.node.m.add(path[i].key, path[i].mark, m)
+		*outer.node.m.add(path[i].key, path[i].mark) = m
 		m = outer
 	}
 	return m
@@ -99,7 +99,7 @@ func nested(path []part, last *part, v Value) Value {
 
 func (c container) set(r *Ref, p *part, v Value) error {
 	if c.m != nil {
-		c.m.set(p.key, p.mark, v)
+		*c.m.place(p.key, p.mark) = v
 		return nil
 	}
 	if !p.isInt {
