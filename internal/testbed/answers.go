@@ -78,6 +78,9 @@ func normalised(key string, value any) any {
 		for k := range passing {
 			delete(v, k)
 		}
+		if meta, ok := v["meta"].(map[string]any); ok && len(meta) == 0 { // of an aggregation: OpenSearch says so in few
+			delete(v, "meta")
+		}
 		for k, inner := range v {
 			v[k] = normalised(k, inner)
 		}
@@ -151,7 +154,7 @@ func (c Comparison) String() string {
 func CompareAnswers(want, got Answers, major int) Comparison {
 	c := Comparison{Excused: map[string]string{}, Wrong: map[string]string{}}
 	for _, q := range slices.Sorted(maps.Keys(want)) {
-		w, g := want[q], got[q]
+		w, g := again(want[q]), again(got[q]) // a fixture's may be of an earlier form
 		if bytes.Equal(w, g) {
 			c.Equal = append(c.Equal, q)
 			continue
@@ -173,6 +176,13 @@ func CompareAnswers(want, got Answers, major int) Comparison {
 		}
 	}
 	return c
+}
+
+func again(answer json.RawMessage) json.RawMessage {
+	if form, err := normal(answer); err == nil {
+		return form
+	}
+	return answer
 }
 
 // An EngineDifference is what servers of different versions answer differently for one and the same index.
