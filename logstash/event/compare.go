@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"math/big"
 	"strconv"
 	"strings"
 )
@@ -60,9 +61,10 @@ func Equal(a, b Value) bool {
 var ErrOrder = errors.New("values cannot be compared")
 
 // Compare is the meaning of `<`, `>`, `<=` and `>=`: negative if a, which is a field mostly, is less than b. Numbers are
-// compared by value, strings by their bytes, times by their instants. Null and booleans on the left are taken for equal to
-// whatever there is on the right (so `<` is false and `<=` is true), which is what Ruby's objects do that have no order.
-// Otherwise it is an ErrOrder: a missing value, a list, a map, kinds that do not fit. In Logstash that cancels the event.
+// compared by value, where there is a Float as Doubles (-0.0 is less than 0), strings by their bytes, times by their instants.
+// Null and booleans on the left are taken for equal to whatever there is on the right (so `<` is false and `<=` is true), which
+// is what Ruby's objects do that have no order. Otherwise it is an ErrOrder: a missing value, a list, a map, kinds that do not
+// fit. In Logstash that cancels the event.
 //
 // Source: EventCondition.compare, org.jruby.RubyBasicObject.compareTo.
 func Compare(a, b Value) (int, error) {
@@ -74,8 +76,8 @@ func Compare(a, b Value) (int, error) {
 		return order(int64(a.n), int64(b.n)), nil
 	case a.kind == String && b.kind == String:
 		return strings.Compare(a.s, b.s), nil
-	case a.kind == Float && b.kind == Float:
-		return order(a.Float(), b.Float()), nil
+	case a.kind == Float && b.kind <= BigInt && b.IsNumber(), b.kind == Float && a.kind <= BigInt && a.IsNumber():
+		return compareFloats(a.double(), b.double()), nil
 	case a.IsNumber() && b.IsNumber():
 		return compareNumbers(a, b), nil
 	case a.kind == Time:
@@ -87,7 +89,7 @@ func Compare(a, b Value) (int, error) {
 	return 0, fmt.Errorf("%s with %s: %w", a.kind, b.kind, ErrOrder)
 }
 
-func order[T int64 | float64](a, b T) int {
+func order(a, b int64) int {
 	switch {
 	case a < b:
 		return -1
@@ -97,21 +99,54 @@ func order[T int64 | float64](a, b T) int {
 	return 0
 }
 
+// double gives a number as a Double, rounded if need be.
+func (v Value) double() float64 {
+	switch v.kind {
+	case Int:
+		return float64(int64(v.n))
+	case BigInt:
+		f, _ := new(big.Float).SetInt(v.node.big).Float64()
+		return f
+	default:
+		return v.Float()
+	}
+}
+
+// compareFloats is Double.compare: -0.0 is less than 0.0, NaN greater than all others.
+func compareFloats(a, b float64) int {
+	switch {
+	case a < b:
+		return -1
+	case a > b:
+		return 1
+	case a == b && a != 0:
+		return 0
+	}
+	return order(floatRank(a), floatRank(b))
+}
+
+func floatRank(f float64) int64 {
+	switch {
+	case math.IsNaN(f):
+		return 2
+	case f != 0:
+		return 1 // with a NaN
+	case math.Signbit(f):
+		return -1
+	}
+	return 0
+}
+
+// compareNumbers compares what is not rounded: a decimal with any number, integers of any size.
 func compareNumbers(a, b Value) int {
-	for _, v := range []Value{a, b} {
-		if f := v.Float(); math.IsInf(f, 0) || math.IsNaN(f) {
-			return order(approximately(a), approximately(b))
-		}
+	if isInfinite(a) || isInfinite(b) {
+		return compareFloats(a.double(), b.double()) // what is finite counts as zero if it is a decimal
 	}
 	return digitsOf(a).compare(digitsOf(b))
 }
 
-// approximately gives a number that is on the right side of every infinity.
-func approximately(v Value) float64 {
-	if v.kind == Float {
-		return v.Float()
-	}
-	return 0
+func isInfinite(v Value) bool {
+	return v.kind == Float && (math.IsInf(v.Float(), 0) || math.IsNaN(v.Float()))
 }
 
 // decimal is a number without rounding: 0.digits × 10^exponent.

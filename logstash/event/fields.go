@@ -1,9 +1,6 @@
 package event
 
-import (
-	"math/bits"
-	"strings"
-)
+import "math/bits"
 
 // Fields are the members of a map, in the order they were set. The zero Fields are empty.
 //
@@ -212,25 +209,4 @@ func (f *Fields) copyTo(c *Fields) {
 	if f.index != nil {
 		c.makeIndex()
 	}
-}
-
-// Own gives a copy of v that keeps nothing of the input that v was read from.
-func (v Value) Own() Value {
-	v.s = strings.Clone(v.s)
-	switch v.kind {
-	case List:
-		list := make([]Value, len(v.node.list))
-		for i, e := range v.node.list {
-			list[i] = e.Own()
-		}
-		v.node = &node{list: list}
-	case Map:
-		owned := &node{}
-		for _, e := range v.node.m.entries {
-			owned.m.Set(strings.Clone(e.Key), e.Value.Own())
-		}
-		v.node = owned
-	default:
-	}
-	return v
 }

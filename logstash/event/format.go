@@ -209,6 +209,9 @@ func (f *Format) Append(dst []byte, e *Event) ([]byte, error) {
 	return dst, nil
 }
 
+// textRoom is how much longer than the format its text is thought to be.
+const textRoom = 32
+
 // Text gives the text for an event. It may be a string of the event or of f.
 func (f *Format) Text(e *Event) (string, error) {
 	if s, ok := f.Static(); ok {
@@ -221,10 +224,9 @@ func (f *Format) Text(e *Event) (string, error) {
 		}
 		return v.Text(), nil
 	}
-	var room [128]byte
-	out, err := f.Append(room[:0], e)
+	out, err := f.Append(make([]byte, 0, len(f.text)+textRoom), e)
 	if err != nil {
 		return "", err
 	}
-	return string(out), nil
+	return textOf(out), nil // out is kept nowhere else
 }

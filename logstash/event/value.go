@@ -12,6 +12,7 @@ package event
 import (
 	"math"
 	"math/big"
+	"strings"
 	"time"
 )
 
@@ -199,6 +200,27 @@ func (v Value) Clone() Value {
 		v.node = &node{list: list}
 	case Map:
 		v.node = &node{m: v.node.m.Clone()}
+	default:
+	}
+	return v
+}
+
+// Own gives a copy of v that keeps nothing of the input that v was read from.
+func (v Value) Own() Value {
+	v.s = strings.Clone(v.s)
+	switch v.kind {
+	case List:
+		list := make([]Value, len(v.node.list))
+		for i, e := range v.node.list {
+			list[i] = e.Own()
+		}
+		v.node = &node{list: list}
+	case Map:
+		owned := &node{}
+		for _, e := range v.node.m.entries {
+			owned.m.Set(strings.Clone(e.Key), e.Value.Own())
+		}
+		v.node = owned
 	default:
 	}
 	return v
