@@ -325,6 +325,10 @@ type File struct {
 // Inline reports whether the file's bytes are Meta.
 func (f *File) Inline() bool { return int64(len(f.Meta)) == f.Length && len(f.Meta) > 0 }
 
+// Virtual reports that there is no blob for the file: its bytes are Meta alone. Before Elasticsearch 7 a small file is in Meta
+// and in a blob, which a restore reads.
+func (f *File) Virtual() bool { return strings.HasPrefix(f.Name, virtual) }
+
 // Parts is how many blobs the file is in.
 func (f *File) Parts() int64 {
 	if f.Length <= f.PartSize {

@@ -201,6 +201,52 @@ func TestWhatIsWrittenSharesTheDataAndLeavesTheSourceAsItIs(t *testing.T) {
 	}
 }
 
+func TestEveryBlobThatTheMetadataNameIsThere(t *testing.T) {
+	for _, c := range []struct{ fixture, target string }{{"es68", "1.3"}, {"es717", "2.19"}, {"os219", "3.8"}} {
+		from := filepath.Join(testbed.Fixture(t, c.fixture), "main")
+		to := filepath.Join(t.TempDir(), "to")
+		p := planned(t, from, graft.Config{Snapshot: "*", Target: target(t, c.target)})
+		if _, err := p.Write(t.Context(), writerAt(t, to), graft.Options{}); err != nil {
+			t.Fatal(err)
+		}
+		repo, err := snapshot.ReadRepository(t.Context(), writerAt(t, to))
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen, err := repo.Chosen(t.Context(), snapshot.Config{Snapshot: "*"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		files := 0
+		for i := range chosen {
+			for _, ref := range chosen[i].Indices {
+				meta, err := repo.Index(t.Context(), chosen[i].Ref, ref)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for n := range meta.Shards {
+					sh, err := repo.Shard(t.Context(), &chosen[i].Selected, ref, n)
+					if err != nil {
+						t.Fatal(err)
+					}
+					for _, f := range sh.Files {
+						for k := range f.Parts() {
+							name := filepath.Join(sh.Dir, f.Part(k))
+							if stat(t, to, name) == nil && !strings.HasPrefix(f.Name, "v__") {
+								t.Errorf("%s: %s (%s) of %s is not there", c.fixture, name, f.Physical, ref.Name)
+							}
+							files++
+						}
+					}
+				}
+			}
+		}
+		if files < 100 {
+			t.Errorf("%s: %d files", c.fixture, files)
+		}
+	}
+}
+
 func stat(t *testing.T, dir, name string) fs.FileInfo {
 	t.Helper()
 	info, err := os.Stat(filepath.Join(dir, name))

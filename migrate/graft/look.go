@@ -131,7 +131,7 @@ func (l *looker) read(ctx context.Context, t task, x *Index) (*keep, format.Sour
 			f := &sh.Files[i]
 			x.Bytes += f.Length
 			if rewritten(f.Physical) {
-				inline = inline && f.Inline()
+				inline = inline && f.Virtual()
 			}
 		}
 		if err := l.segments(ctx, sh, n, x, k, seen); err != nil {

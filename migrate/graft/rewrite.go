@@ -401,7 +401,7 @@ func dataBlobs(dir string, files []format.File) []dataBlob {
 	var out []dataBlob
 	for i := range files {
 		f := &files[i]
-		if f.Inline() {
+		if f.Virtual() {
 			continue
 		}
 		rest := f.Length
