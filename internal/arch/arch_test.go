@@ -51,6 +51,7 @@ var siblings = map[string]string{
 	"logstash/filter -> logstash/option":              "filters say what their options are",
 	"logstash/filter -> logstash/ruby":                "filters run scripts",
 	"logstash/filter -> logstash/pattern/grok":        "filters match patterns",
+	"logstash/filter -> logstash/pattern/dissect":     "filters cut texts at delimiters",
 	"logstash/filter -> logstash/pattern/joda":        "filters read dates",
 	"logstash/filter -> logstash/pattern/regex":       "filters have regular expressions",
 }
