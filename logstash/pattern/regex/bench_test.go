@@ -81,3 +81,22 @@ func BenchmarkAccessLog(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkCompile(b *testing.B) {
+	b.Run("check", func(b *testing.B) { compileOften(b, false) })
+	b.Run("program", func(b *testing.B) { compileOften(b, true) })
+}
+
+func compileOften(b *testing.B, program bool) {
+	pattern := combinedApacheLog(b)
+	b.ReportAllocs()
+	for b.Loop() {
+		re, err := Compile(pattern, Options{Multiline: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		if program {
+			re.Literal() // needs the program
+		}
+	}
+}

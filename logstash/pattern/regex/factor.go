@@ -97,7 +97,7 @@ func splitHead(n *node) (head *node, rest []*node) {
 				return nil, nil
 			}
 			next := joined(&node{kind: nCat, subs: rest})
-			if next.nullable() || !set.firstBytes().disjoint(firstOf(next, symbols{}, 0)) {
+			if next.nullable() || !firstOf(head.sub(), symbols{}, 0).disjoint(firstOf(next, symbols{}, 0)) {
 				return nil, nil
 			}
 			return head, rest

@@ -55,6 +55,7 @@ type node struct {
 	offset int    // where it stands in the pattern
 	text   []byte // nChar
 	set    runeSet
+	first  *symbols // of nSet, once it was asked for
 	refs   []int
 	subs   []*node
 }

@@ -457,7 +457,11 @@ func firstOf(n *node, follow symbols, depth int) symbols {
 	case nChar:
 		return symbolsOf(int(n.text[0]))
 	case nSet:
-		return n.set.firstBytes()
+		if n.first == nil {
+			first := n.set.firstBytes()
+			n.first = &first
+		}
+		return *n.first
 	case nCat:
 		for i := len(n.subs) - 1; i >= 0; i-- {
 			follow = firstOf(n.subs[i], follow, depth)

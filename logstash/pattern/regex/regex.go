@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"sync"
 )
 
 // Options are Ruby's options of a pattern, and the budget. The zero value is a pattern without options.
@@ -40,8 +41,13 @@ type Regexp struct {
 	source string
 	steps  int
 	names  []Name
-	prog   *program
-	search searcher
+	groups int
+
+	once    sync.Once // guards what follows, which the first use makes
+	root    *node
+	prog    *program
+	search  searcher
+	invalid error
 }
 
 // Name is a named group. A name that stands several times has several groups.
@@ -50,39 +56,61 @@ type Name struct {
 	Groups []int
 }
 
-// Compile compiles a pattern. Its errors are of type *SyntaxError.
+// eagerSize is the size from which on Compile makes the program at once, as it may turn out to be too large.
+const eagerSize = 20000
+
+// Compile checks a pattern. The machine's program is made when it is first used, as most configurations have patterns
+// that never are. Errors are of type *SyntaxError.
 func Compile(pattern string, o Options) (*Regexp, error) {
 	p, root, err := parse(pattern, o)
 	if err != nil {
 		return nil, err
 	}
-	root = optimize(root)
-	prog, ok := compileProgram(root, p.groups)
-	if !ok {
-		return nil, &SyntaxError{Pattern: pattern, Reason: "the pattern is too large"}
-	}
-	re := &Regexp{source: pattern, steps: o.Steps, prog: prog}
+	re := &Regexp{source: pattern, steps: o.Steps, groups: p.groups, root: root}
 	if re.steps <= 0 {
 		re.steps = DefaultSteps
 	}
 	for _, name := range p.order {
 		re.names = append(re.names, Name{name, p.names[name]})
 	}
-	re.search = newSearcher(root, prog)
+	if root.size() > eagerSize {
+		if err := re.ready(); err != nil {
+			return nil, err
+		}
+	}
 	return re, nil
+}
+
+// ready makes the program, once.
+func (re *Regexp) ready() error {
+	re.once.Do(func() {
+		root := optimize(re.root)
+		prog, ok := compileProgram(root, re.groups)
+		if !ok {
+			re.invalid = &SyntaxError{Pattern: re.source, Reason: "the pattern is too large"}
+			return
+		}
+		re.prog, re.search, re.root = prog, newSearcher(root, prog), nil
+	})
+	return re.invalid
 }
 
 // String gives the pattern.
 func (re *Regexp) String() string { return re.source }
 
 // NumGroups gives the number of groups, without the whole match.
-func (re *Regexp) NumGroups() int { return re.prog.groups }
+func (re *Regexp) NumGroups() int { return re.groups }
 
 // Names lists the named groups by their first place in the pattern. The caller must not change it.
 func (re *Regexp) Names() []Name { return re.names }
 
 // Literal gives a text that every match contains, or "".
-func (re *Regexp) Literal() string { return string(re.search.literal) }
+func (re *Regexp) Literal() string {
+	if re.ready() != nil {
+		return ""
+	}
+	return string(re.search.literal)
+}
 
 // Match is where a pattern has matched. The zero value is ready; it is used again for the next match, of any
 // pattern, by one goroutine at a time.
@@ -116,6 +144,9 @@ func (m *Match) Bytes(in []byte, n int) []byte {
 func (re *Regexp) Match(in []byte, from int, m *Match) (bool, error) {
 	if len(in) > math.MaxInt32 {
 		return false, fmt.Errorf("regular expression: an input of %d bytes is too long", len(in))
+	}
+	if err := re.ready(); err != nil {
+		return false, err
 	}
 	m.ready(re.prog, from)
 	m.left = re.steps

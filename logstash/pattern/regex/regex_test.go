@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -236,7 +237,11 @@ func TestNoPatternTakesLongToCompile(t *testing.T) {
 		strings.Join(words, "|"),
 	} {
 		start := time.Now()
-		if _, err := Compile(pattern, Options{}); err != nil {
+		re, err := Compile(pattern, Options{})
+		if err == nil {
+			err = re.ready()
+		}
+		if err != nil {
 			t.Errorf("%.40q: %v", pattern, err)
 		}
 		if d := time.Since(start); d > 5*time.Second {
@@ -264,4 +269,20 @@ func TestALongTextIsBoundedByTheBudgetToo(t *testing.T) {
 			t.Errorf("%s took %v", pattern, d)
 		}
 	}
+}
+
+func TestOnePatternIsUsedByManyGoroutines(t *testing.T) {
+	re := compiled(t, `(?<a>a+)(?:b|(?<c>c))`, "")
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			var m Match
+			for range 100 {
+				if got := places(re, "xaac", &m); got != "1,4 1,3 3,4" {
+					t.Error(got)
+				}
+			}
+		})
+	}
+	wg.Wait()
 }

@@ -119,7 +119,7 @@ func (c *compiler) counted(n *node, exit int32) int32 {
 // run adds a repetition of one character.
 func (c *compiler) run(n *node, set runeSet, next int32) int32 {
 	follow := c.ahead[next]
-	if n.min == n.max || !n.lazy && (set.firstBytes().disjoint(follow) || c.sure[next]) {
+	if n.min == n.max || !n.lazy && (firstOf(n.sub(), symbols{}, 0).disjoint(follow) || c.sure[next]) {
 		return c.possessive(n, set, next)
 	}
 	ahead := firstOf(n, follow, 0)

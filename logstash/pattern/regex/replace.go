@@ -79,5 +79,5 @@ func (re *Regexp) groupNamed(name string, m *Match) (group int, ok bool) {
 		}
 		group = min(group*10+int(c-'0'), maxGroups)
 	}
-	return group, name != "" && group <= re.prog.groups
+	return group, name != "" && group <= re.groups
 }

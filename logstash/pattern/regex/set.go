@@ -188,8 +188,7 @@ func (s runeSet) firstBytes() (out symbols) {
 		if hi < utf8.RuneSelf {
 			continue
 		}
-		lo = max(lo, utf8.RuneSelf)
-		for c := int(leadByte(lo)); c <= int(leadByte(hi)); c++ {
+		for c, last := leadByte(max(lo, utf8.RuneSelf)), leadByte(hi); c <= last; c++ {
 			out.add(c)
 		}
 	}
@@ -201,12 +200,16 @@ func (s runeSet) firstBytes() (out symbols) {
 	return out
 }
 
-// leadByte gives the first byte of r in UTF-8. Surrogates, which have no encoding, count as their neighbours.
-func leadByte(r rune) byte {
-	if r >= 0xD800 && r < 0xE000 {
-		return 0xED
+// leadByte gives the first byte of r, which is beyond ASCII, in UTF-8. Surrogates, which have no encoding, count as
+// their neighbours.
+func leadByte(r rune) int {
+	switch {
+	case r < 0x800:
+		return 0xC0 | int(r>>6)
+	case r < 0x10000:
+		return 0xE0 | int(r>>12)
 	}
-	return utf8.AppendRune(nil, r)[0]
+	return 0xF0 | int(r>>18)
 }
 
 // The values of class.table.
