@@ -52,7 +52,7 @@ func (s *Set) Compile(pattern string, o Options) (*Pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	re, err := regex.Compile(expanded, regex.Options{Multiline: true, Steps: o.Steps})
+	re, err := compiled.get(expanded, o.Steps)
 	if err != nil {
 		if e, ok := errors.AsType[*regex.SyntaxError](err); ok && expanded != pattern {
 			return nil, fmt.Errorf("grok pattern %q: %s near %q", short(pattern), e.Reason, near(expanded, e.Offset))

@@ -1,8 +1,10 @@
 package grok
 
 import (
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -91,6 +93,35 @@ func TestCapturesKeepTheOrderOfTheNames(t *testing.T) {
 	if d := cmp.Diff(want, p.Captures); d != "" {
 		t.Error(d)
 	}
+}
+
+func TestAPatternThatIsInUseIsCompiledOnce(t *testing.T) {
+	expression := "only in this test, " + t.Name()
+	use := func() {
+		first, err := Legacy().Compile(expression, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := ECS().Compile(expression, Options{NamedOnly: true})
+		if err != nil || again.Regexp != first.Regexp {
+			t.Errorf("it was compiled again (%v)", err)
+		}
+		if other, err := Legacy().Compile(expression, Options{Steps: 5}); err != nil || other.Regexp == first.Regexp {
+			t.Errorf("another budget is another expression (%v)", err)
+		}
+	}
+	use()
+	for range 100 {
+		runtime.GC()
+		compiled.mu.Lock()
+		_, kept := compiled.known[cacheKey{expression, 0}]
+		compiled.mu.Unlock()
+		if !kept {
+			return
+		}
+		time.Sleep(time.Millisecond) // cleanups run beside
+	}
+	t.Error("it is kept without use")
 }
 
 // slowReference is the expression of findReference, tried alternative by alternative.
@@ -208,11 +239,26 @@ func FuzzExpand(f *testing.F) {
 func BenchmarkCompileCombinedApacheLog(b *testing.B) {
 	set := Legacy()
 	b.ReportAllocs()
+	for n := 1; b.Loop(); n++ {
+		if _, err := set.Compile("%{COMBINEDAPACHELOG}", Options{NamedOnly: true, Steps: n}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCompileWhatIsInUse(b *testing.B) {
+	set := Legacy()
+	p, err := set.Compile("%{COMBINEDAPACHELOG}", Options{NamedOnly: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := set.Compile("%{COMBINEDAPACHELOG}", Options{NamedOnly: true}); err != nil {
 			b.Fatal(err)
 		}
 	}
+	runtime.KeepAlive(p)
 }
 
 func BenchmarkCombinedApacheLog(b *testing.B) {
