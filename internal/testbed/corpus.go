@@ -371,7 +371,17 @@ func (c *corpus) reshape() {
 		c.tb.Logf("%s: %d shards", made.name, shards)
 		c.n.Call(c.tb, "POST", ix.path("/"+how+"/"+url.PathEscape(made.name)), map[string]any{"settings": map[string]any{
 			"index.number_of_shards": shards, "index.number_of_replicas": 0, "index.blocks.write": nil}})
-		c.n.Call(c.tb, "GET", "/_cluster/health/"+url.PathEscape(made.name)+"?wait_for_status=green&timeout=60s", nil)
+		status, _, err := c.n.Send(c.tb.Context(), "GET", "/_cluster/health/"+url.PathEscape(made.name)+"?wait_for_status=green&timeout=20s", "", nil)
+		if err != nil {
+			c.tb.Fatal(err)
+		}
+		if status != http.StatusOK { // the server cannot split every index that it takes to
+			_, why, err := c.n.Send(c.tb.Context(), "GET", "/_cluster/allocation/explain", "", nil)
+			c.tb.Logf("%s: the server failed, so without: %.2000s (%v)", made.name, why, err)
+			c.n.Call(c.tb, "DELETE", made.path(""), nil)
+			c.n.Call(c.tb, "PUT", ix.path("/_settings"), map[string]any{"index.blocks.write": nil})
+			continue
+		}
 		c.indices = append(c.indices, &made)
 	}
 }
