@@ -169,6 +169,7 @@ func (d *dissectField) save(x *Context, e *event.Event, p *dissect.Program, valu
 	}
 	value := values[d.at]
 	switch d.Kind {
+	case dissect.Skip, dissect.Normal:
 	case dissect.Append:
 		if !e.Includes(d.ref) {
 			break
@@ -181,12 +182,10 @@ func (d *dissectField) save(x *Context, e *event.Event, p *dissect.Program, valu
 		x.Buf = append(append(x.Buf, d.Join...), value...)
 		value = room.keep(x.Buf)
 	case dissect.Indirect:
-		name := ""
+		name := other(p, values, d)
 		if e.Includes(d.ref) {
 			x.Buf = appendJavaText(x.Buf[:0], e.Get(d.ref))
 			name = room.keep(x.Buf)
-		} else {
-			name = other(p, values, d)
 		}
 		if name == "" {
 			return nil
@@ -222,6 +221,7 @@ func (c *dissectConversion) convert(e *event.Event) error {
 		number, ok = decimal{unscaled: big.NewInt(v.Int())}, true
 	case event.Float, event.BigInt, event.Decimal:
 		number, ok = parseDecimal(v.Text())
+	default: // no number
 	}
 	if ok && !c.float {
 		if whole, fits := number.integer(); fits {

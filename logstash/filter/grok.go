@@ -55,7 +55,26 @@ type grokFilter struct {
 	limit  time.Duration // of all patterns on a text; 0 for none
 	where  string
 
-	match regex.Match
+	match   regex.Match
+	observe func(PatternTry)
+}
+
+// A PatternTry is a pattern that was tried on a text.
+type PatternTry struct {
+	Field   string
+	Pattern string // as it stands in the configuration
+	Matched bool
+	Skipped bool // a text that every match has is not there
+	Err     error
+	Took    time.Duration
+}
+
+// A PatternObserver is a filter that can tell which patterns it tries, for those who explain and measure pipelines. It is
+// one worker's, as Fork gives it.
+type PatternObserver interface {
+	Filter
+	// Observe makes the filter call f after each try; nil ends it.
+	Observe(f func(PatternTry))
 }
 
 type grokField struct {
@@ -77,6 +96,8 @@ type grokCapture struct {
 	err       error // why there is no ref
 	overwrite bool
 }
+
+var _ PatternObserver = (*grokFilter)(nil)
 
 // hasReference is how the original knows that target is a reference with brackets.
 var hasReference = regexp.MustCompile(`\[.*?\]`)
@@ -211,6 +232,9 @@ func (f *grokFilter) Fork() Filter {
 	return &own
 }
 
+// Observe implements PatternObserver.
+func (f *grokFilter) Observe(observe func(PatternTry)) { f.observe = observe }
+
 // Filter implements Filter.
 func (f *grokFilter) Filter(x *Context, e *event.Event) {
 	matched := false
@@ -269,14 +293,15 @@ func (f *grokFilter) matchText(field *grokField, text string, e *event.Event) (m
 	}
 	for i := range field.patterns {
 		p := &field.patterns[i]
-		if p.literal != "" && !strings.Contains(text, p.literal) {
-			matched = false
-			continue
-		}
 		if i > 0 && !until.IsZero() && time.Now().After(until) {
 			return false, errSlow
 		}
-		if matched, err = p.Regexp.Match(bytesOf(text), 0, &f.match); err != nil {
+		if f.observe == nil {
+			matched, err = f.try(p, text)
+		} else {
+			matched, err = f.observed(field, p, text)
+		}
+		if err != nil {
 			return false, err
 		}
 		if !matched {
@@ -290,6 +315,28 @@ func (f *grokFilter) matchText(field *grokField, text string, e *event.Event) (m
 		}
 	}
 	return matched, nil
+}
+
+// try tries a pattern on a text.
+func (f *grokFilter) try(p *grokPattern, text string) (bool, error) {
+	if p.skips(text) {
+		return false, nil
+	}
+	return p.Regexp.Match(bytesOf(text), 0, &f.match)
+}
+
+// skips reports that a text that every match has is not there.
+func (p *grokPattern) skips(text string) bool {
+	return p.literal != "" && !strings.Contains(text, p.literal)
+}
+
+// observed is try for those who want to know.
+func (f *grokFilter) observed(field *grokField, p *grokPattern, text string) (bool, error) {
+	start := time.Now()
+	matched, err := f.try(p, text)
+	took := time.Since(start)
+	f.observe(PatternTry{Field: field.name, Pattern: p.Source, Matched: matched, Skipped: p.skips(text), Err: err, Took: took})
+	return matched, err
 }
 
 // capture sets the fields that a match has.

@@ -304,8 +304,9 @@ func includes(v event.Value, text string) bool {
 		return slices.ContainsFunc(v.List(), func(e event.Value) bool { return e.Kind() == event.String && e.Str() == text })
 	case event.Map:
 		return v.Map().Get(text).Is()
+	default:
+		return false
 	}
-	return false
 }
 
 // tidy does to a key or a value what the options say.

@@ -133,6 +133,26 @@ func TestGrokHasTheSetThatTheOptionNames(t *testing.T) {
 	}
 }
 
+func TestGrokTellsWhichPatternsItTries(t *testing.T) {
+	filters, err := setUp(t, `filter { grok { match => { "message" => ["id=%{INT:id}", "%{WORD:w} there", "%{GREEDYDATA:all}"] } } }`, ECSDisabled)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var tries []PatternTry
+	filters[0].(PatternObserver).Observe(func(p PatternTry) {
+		if p.Took < 0 {
+			t.Errorf("took %v", p.Took)
+		}
+		p.Took = 0
+		tries = append(tries, p)
+	})
+	run(t, filters, `{"message":"hello there"}`)
+	want := []PatternTry{{Field: "message", Pattern: "id=%{INT:id}", Skipped: true}, {Field: "message", Pattern: "%{WORD:w} there", Matched: true}}
+	if d := cmp.Diff(want, tries); d != "" {
+		t.Error(d)
+	}
+}
+
 func TestDate(t *testing.T) {
 	runFilterCases(t, []filterCase{
 		{"numbers go to the formats that take them", `date { match => ["t", "yyyy", "ISO8601", "UNIX_MS"] target => "o" }`, `{"t":1000000000123}`, `{"t":1000000000123,"o":"2001-09-09T01:46:40.123Z"}`},

@@ -14,7 +14,9 @@ import (
 )
 
 // bytesOf gives the bytes of s, which must not be changed.
-func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
+func bytesOf(s string) []byte {
+	return unsafe.Slice(unsafe.StringData(s), len(s)) //nolint:gosec // read only
+}
 
 // optionValue is the value of an option as one of an event.
 func optionValue(v any) event.Value {

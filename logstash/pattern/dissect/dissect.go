@@ -146,6 +146,8 @@ func digits(s string) bool {
 // rank orders what is saved: normal fields, appended ones by their number, those with names in others.
 func rank(k Kind, suffix string) int {
 	switch k {
+	case Skip:
+		return 0
 	case Normal:
 		return 1
 	case Append:
