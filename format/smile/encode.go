@@ -252,7 +252,7 @@ func appendNumber(dst []byte, text string) ([]byte, error) {
 	if d.negative {
 		unscaled.Neg(unscaled)
 	}
-	scale := int64(d.scale)
+	scale := d.scale
 	dst = appendVint(append(dst, 0x2a), uint64(uint32(scale<<1)^uint32(scale>>63)))
 	return appendBig(dst, unscaled)
 }

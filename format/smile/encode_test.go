@@ -145,7 +145,7 @@ func TestWhatCannotBeReadAgainIsNotWritten(t *testing.T) {
 	for range maxDepth {
 		deep = deep.([]any)[0]
 	}
-	atLimit := any(deep)
+	atLimit := deep
 	for range maxDepth - 1 {
 		atLimit = []any{atLimit}
 	}

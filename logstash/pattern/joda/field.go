@@ -57,7 +57,8 @@ func needsYear(first field) bool { return first >= fieldMonth && first <= fieldD
 // in milliseconds.  Each field is set twice: first every unit below it is cleared, then all values are checked against each other.
 // The fields are in the order of rank.
 func resolve(fields []fieldValue) (int64, error) {
-	ms, ok := int64(0), true
+	var ms int64
+	var ok bool
 	for _, fv := range fields {
 		if ms, ok = fv.field.set(ms, fv.value); !ok {
 			return 0, ErrRange

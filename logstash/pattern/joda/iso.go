@@ -1,5 +1,7 @@
 package joda
 
+import "errors"
+
 // isoFields is what a text of ISO 8601 has given, in the order of rank.
 type isoFields struct {
 	list [8]fieldValue
@@ -24,7 +26,7 @@ func (p *Parser) parseISO(text []byte, zone *Zone) (int64, error) {
 				return ms, nil
 			}
 		}
-		if formatErr != ErrNoMatch {
+		if !errors.Is(formatErr, ErrNoMatch) {
 			err = formatErr
 		}
 	}

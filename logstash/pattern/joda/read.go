@@ -55,7 +55,7 @@ func twoDigitYear(text []byte, pos int, pivot int32, lenient bool) (int32, int) 
 			if pos+1 < len(text) && text[pos+1]-'0' > 9 {
 				// Joda-Time takes the character behind a lone minus for a digit, without passing it.
 				r, _ := utf8.DecodeRune(text[pos+1:])
-				return '0' - int32(min(r, 0xffff)), pos + 1
+				return '0' - min(r, 0xffff), pos + 1
 			}
 			return number(text, pos, len(text), true)
 		}
