@@ -43,6 +43,8 @@ var siblings = map[string]string{
 	"logstash/event -> logstash/pattern/joda":         "%{+FORMAT} prints a date",
 	"logstash/option -> logstash/syntax":              "options are read from the syntax tree",
 	"logstash/option -> logstash/event":               "options are references and formats",
+	"logstash/codec -> logstash/event":                "codecs make events, and bytes of them",
+	"logstash/codec -> logstash/option":               "codecs say what their options are",
 	"logstash/ruby -> logstash/event":                 "scripts change events",
 	"logstash/ruby -> logstash/pattern/regex":         "scripts have regular expressions",
 	"logstash/ruby -> logstash/pattern/joda":          "scripts print times",

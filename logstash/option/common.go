@@ -24,6 +24,9 @@ type Common struct {
 	style      event.EscapeStyle
 }
 
+// PluginID gives the option id.
+func (c *Common) PluginID() string { return c.ID }
+
 // An addition is one value of add_field.
 type addition struct {
 	field name
@@ -57,8 +60,8 @@ func (n *name) get(e *event.Event, style event.EscapeStyle) (*event.Ref, error) 
 	return style.Parse(text)
 }
 
-// compile prepares Matched. Decode calls it.
-func (c *Common) compile(style event.EscapeStyle) {
+// Compile prepares Matched. Decode calls it.
+func (c *Common) Compile(style event.EscapeStyle) {
 	c.style = style
 	c.add, c.remove, c.staticTags = nil, nil, nil
 	for _, p := range c.AddField {

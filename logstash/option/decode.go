@@ -31,8 +31,8 @@ func Decode(p *syntax.Plugin, into any, env Env) []Problem {
 			d.setDefault(o)
 		}
 	}
-	if c, ok := into.(interface{ compile(event.EscapeStyle) }); ok {
-		c.compile(env.Style)
+	if c, ok := into.(interface{ Compile(event.EscapeStyle) }); ok {
+		c.Compile(env.Style)
 	}
 	slices.SortStableFunc(d.problems, func(a, b Problem) int { return a.Pos.Offset - b.Pos.Offset })
 	return d.problems

@@ -1,0 +1,107 @@
+// Package codec holds Logstash's codecs, one file each: what inputs make events with, and outputs make bytes of them. A codec
+// is a struct whose tagged fields are its options, as a filter is; table.go lists them all.
+package codec
+
+import (
+	"log/slog"
+	"time"
+
+	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/option"
+)
+
+// A Codec decodes, encodes, or both: it is a Decoder, an Encoder, or both. It may be used by several workers at a time, unless
+// it is a Forker.
+type Codec interface{ codec() }
+
+// A Decoder makes events of messages.
+type Decoder interface {
+	Codec
+	// Decode makes the events of one message and emits them. Events may have parts of the message, which must not be changed
+	// as long as they are in use. It never fails: what cannot be decoded is an event with a tag.
+	Decode(x *Context, message []byte)
+	// Delimiter is what messages end in where the input is a stream; "" if the codec takes all that an input reads at
+	// a time for one message.
+	Delimiter() string
+}
+
+// An Encoder makes bytes of events.
+type Encoder interface {
+	Codec
+	// Encode appends what an output writes of an event, delimiters included.
+	Encode(dst []byte, e *event.Event) []byte
+}
+
+// A Forker is a codec with a state for each stream.
+type Forker interface {
+	Codec
+	Fork() Codec
+}
+
+// A Flusher is a decoder that holds events back.
+type Flusher interface {
+	Decoder
+	// Flush emits what is held, at the end of a stream or when nothing came for a while.
+	Flush(x *Context)
+}
+
+// A Plugin is a codec with its options filled in and not yet set up.
+type Plugin interface {
+	// Setup checks the options and gives the codec. An error is one of the configuration.
+	Setup(s *Setup) (Codec, error)
+}
+
+// A Setup is what a codec is set up with.
+type Setup struct {
+	ECS   string // disabled, v1 or v8
+	Style event.EscapeStyle
+	Log   *slog.Logger
+	Where string // "pipeline.conf:12:3"
+	// Stream says that the input gives bytes without regard to where messages end.
+	Stream bool
+}
+
+// A Context is a worker's own.
+type Context struct {
+	// New gives an event without any fields; it is reused when the batch is done.
+	New func() *event.Event
+	// Emit takes an event.
+	Emit func(*event.Event)
+	// Now is the @timestamp of events that have none.
+	Now time.Time
+	Log *slog.Logger
+}
+
+// common are the options that all codecs have.
+type common struct {
+	ID           string `ls:"id" doc:"a name for this codec, for logs and figures"`
+	EnableMetric bool   `ls:"enable_metric" default:"true" doc:"whether figures are kept of this codec"`
+}
+
+func (common) codec() {}
+
+// failed emits an event for a message that could not be decoded.
+func failed(x *Context, message, tag string) {
+	e := x.New()
+	e.Fields().Set("message", event.StringValue(message))
+	e.Complete(x.Now)
+	e.Tag(tag)
+	x.Emit(e)
+}
+
+// into puts what was decoded below a field, and completes the event. It is not ok if there is something in the way.
+func into(x *Context, e *event.Event, target *event.Ref, decoded event.Value) {
+	e.Complete(x.Now)
+	if err := e.Set(target, decoded); err != nil {
+		e.Tag("_targetfailure")
+	}
+}
+
+// textSetup is what codecs with a charset and a format have in common.
+func charsetOf(name string) (*charset, error) {
+	c, ok := charsets[name]
+	if !ok {
+		return nil, option.Errorf("charset", "naru knows %s, not %q", charsetNames, name)
+	}
+	return c, nil
+}

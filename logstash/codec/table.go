@@ -1,0 +1,13 @@
+package codec
+
+// Table lists all codecs: a plugin's name, and what makes one with its options still to be filled in.
+func Table() map[string]func() Plugin {
+	return map[string]func() Plugin{
+		"dots":       func() Plugin { return new(Dots) },
+		"json":       func() Plugin { return new(JSON) },
+		"json_lines": func() Plugin { return new(JSONLines) },
+		"line":       func() Plugin { return new(Line) },
+		"plain":      func() Plugin { return new(Plain) },
+		"rubydebug":  func() Plugin { return new(RubyDebug) },
+	}
+}
