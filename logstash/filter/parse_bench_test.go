@@ -81,3 +81,7 @@ func BenchmarkKV(b *testing.B) {
 		})
 	}
 }
+
+func BenchmarkGrokCombinedApacheLogWithECS(b *testing.B) {
+	benchmark(b, `filter { grok { match => { "message" => "%{COMBINEDAPACHELOG}" } ecs_compatibility => "v8" } }`, "message", accessLine)
+}
