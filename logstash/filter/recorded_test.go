@@ -135,6 +135,9 @@ func sections(text string) map[string]string {
 }
 
 func TestFiltersDoWhatLogstashDid(t *testing.T) {
+	local := time.Local
+	time.Local = time.UTC // where the cases were recorded
+	t.Cleanup(func() { time.Local = local })
 	ran := 0
 	for _, area := range []string{"grok", "date", "dissect", "kv"} {
 		files, err := filepath.Glob("../testdata/cases/" + area + "/*.txt")
