@@ -170,7 +170,7 @@ func TestDate(t *testing.T) {
 		{"a zone of the event does not matter to numbers", `date { match => ["t", "UNIX"] timezone => "%{tz}" target => "o" }`, `{"t":"5","tz":"Mars"}`, `{"t":"5","tz":"Mars","o":"1970-01-01T00:00:05.000Z"}`},
 		{"a zone of the event for ISO8601", `date { match => ["t", "ISO8601"] timezone => "%{[z][n]}" target => "o" }`, `{"t":"2020-06-01T00:00:00","z":{"n":"Europe/Berlin"}}`, `{"t":"2020-06-01T00:00:00","z":{"n":"Europe/Berlin"},"o":"2020-05-31T22:00:00.000Z"}`},
 		{"a target that cannot be set is a failure", `date { match => ["t", "UNIX"] target => "[t][u]" }`, `{"t":"5"}`, `{"t":"5","tags":["_dateparsefailure"]}`},
-		{"a locale with an underscore", `date { match => ["t", "d MMMM yyyy"] locale => "de_DE" target => "o" }`, `{"t":"5 Dezember 2020"}`, `{"t":"5 Dezember 2020","o":"2020-12-05T00:00:00.000Z"}`},
+		{"a locale with an underscore", `date { match => ["t", "d MMMM yyyy"] locale => "de_DE" timezone => "UTC" target => "o" }`, `{"t":"5 Dezember 2020"}`, `{"t":"5 Dezember 2020","o":"2020-12-05T00:00:00.000Z"}`},
 		{"tags of failures may be none", `date { match => ["t", "UNIX"] tag_on_failure => [] }`, `{"t":"x"}`, `{"t":"x"}`},
 		{"the field is removed after success only", `date { match => ["t", "UNIX"] target => "o" remove_field => ["t"] }`, `{"t":"5"}`, `{"o":"1970-01-01T00:00:05.000Z"}`},
 	})
