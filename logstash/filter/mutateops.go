@@ -187,7 +187,7 @@ func rubySplit(s, separator string) []event.Value {
 	var list []event.Value
 	switch separator {
 	case " ":
-		for part := range strings.FieldsFuncSeq(s, func(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' }) {
+		for part := range strings.FieldsFuncSeq(s, isBlank) {
 			list = append(list, event.StringValue(part))
 		}
 		return list

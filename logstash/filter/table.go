@@ -3,12 +3,26 @@ package filter
 // Table lists all filters: a plugin's name, and what makes one with its options still to be filled in.
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
-		"date":    func() Plugin { return new(Date) },
-		"dissect": func() Plugin { return new(Dissect) },
-		"drop":    func() Plugin { return new(Drop) },
-		"grok":    func() Plugin { return new(Grok) },
-		"kv":      func() Plugin { return new(KV) },
-		"mutate":  func() Plugin { return new(Mutate) },
-		"xml":     func() Plugin { return new(XML) },
+		"cidr":        func() Plugin { return new(CIDR) },
+		"clone":       func() Plugin { return new(Clone) },
+		"csv":         func() Plugin { return new(CSV) },
+		"date":        func() Plugin { return new(Date) },
+		"de_dot":      func() Plugin { return new(DeDot) },
+		"dissect":     func() Plugin { return new(Dissect) },
+		"drop":        func() Plugin { return new(Drop) },
+		"fingerprint": func() Plugin { return new(Fingerprint) },
+		"grok":        func() Plugin { return new(Grok) },
+		"json":        func() Plugin { return new(JSON) },
+		"json_encode": func() Plugin { return new(JSONEncode) },
+		"kv":          func() Plugin { return new(KV) },
+		"mutate":      func() Plugin { return new(Mutate) },
+		"prune":       func() Plugin { return new(Prune) },
+		"split":       func() Plugin { return new(Split) },
+		"syslog_pri":  func() Plugin { return new(SyslogPri) },
+		"translate":   func() Plugin { return new(Translate) },
+		"truncate":    func() Plugin { return new(Truncate) },
+		"urldecode":   func() Plugin { return new(URLDecode) },
+		"uuid":        func() Plugin { return new(UUID) },
+		"xml":         func() Plugin { return new(XML) },
 	}
 }
