@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"math/big"
 	"strings"
 
@@ -57,7 +58,7 @@ type dissectConversion struct {
 // Setup implements Plugin.
 func (d *Dissect) Setup(s *Setup) (Filter, error) {
 	f := &dissectFilter{Dissect: d, where: s.Where}
-	var problems []error
+	var mappings, conversions problems
 	for _, m := range d.Mapping {
 		text := option.Text(m.Value)
 		if text == "" {
@@ -65,12 +66,12 @@ func (d *Dissect) Setup(s *Setup) (Filter, error) {
 		}
 		source, err := s.Style.Parse(m.Key)
 		if err != nil {
-			problems = append(problems, option.Errorf("mapping", "%w", err))
+			mappings = append(mappings, err)
 			continue
 		}
 		p, err := dissect.Compile(text)
 		if err != nil {
-			problems = append(problems, option.Errorf("mapping", "%w", err))
+			mappings = append(mappings, err)
 			continue
 		}
 		f.mappings = append(f.mappings, dissectMapping{source, p, saved(s, p)})
@@ -79,18 +80,18 @@ func (d *Dissect) Setup(s *Setup) (Filter, error) {
 		kind := option.Text(c.Value)
 		ref, err := s.Style.Parse(c.Key)
 		if err != nil {
-			problems = append(problems, option.Errorf("convert_datatype", "%w", err))
+			conversions = append(conversions, err)
 			continue
 		}
 		upper := strings.ToUpper(kind)
 		if upper != "INT" && upper != "FLOAT" {
-			problems = append(problems, option.Errorf("convert_datatype", "%s: expected int or float, found %q", c.Key, kind))
+			conversions = append(conversions, fmt.Errorf("%s: expected int or float, found %q", c.Key, kind))
 			continue
 		}
 		suffix := "_" + c.Key + "_" + kind
 		f.conversions = append(f.conversions, dissectConversion{ref, upper == "FLOAT", "_dataconversionnullvalue" + suffix, "_dataconversionuncoercible" + suffix})
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := errors.Join(mappings.of("mapping"), conversions.of("convert_datatype")); err != nil {
 		return nil, err
 	}
 	return f, nil

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path"
 	"path/filepath"
@@ -112,29 +113,29 @@ func (g *Grok) Setup(s *Setup) (Filter, error) {
 	if g.TimeoutScope == "event" {
 		f.limit = limitOf(g.TimeoutMillis)
 	}
-	var problems []error
+	var wrong problems
 	for _, m := range g.Match {
 		field := grokField{name: m.Key}
 		if field.ref, err = s.Style.Parse(m.Key); err != nil {
-			problems = append(problems, option.Errorf("match", "%w", err))
+			wrong = append(wrong, err)
 			continue
 		}
 		patterns, ok := texts(m.Value)
 		if !ok {
-			problems = append(problems, option.Errorf("match", "%s: expected a pattern, or a list of patterns", m.Key))
+			wrong = append(wrong, fmt.Errorf("%s: expected a pattern, or a list of patterns", m.Key))
 			continue
 		}
 		for _, text := range patterns {
 			p, err := set.Compile(text, grok.Options{NamedOnly: g.NamedCapturesOnly, Steps: stepsOf(g.TimeoutMillis)})
 			if err != nil {
-				problems = append(problems, option.Errorf("match", "%w", err))
+				wrong = append(wrong, err)
 				continue
 			}
 			field.patterns = append(field.patterns, g.pattern(s, p, len(patterns) > 1))
 		}
 		f.fields = append(f.fields, field)
 	}
-	if err := errors.Join(problems...); err != nil {
+	if err := wrong.of("match"); err != nil {
 		return nil, err
 	}
 	return f, nil
