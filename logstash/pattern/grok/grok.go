@@ -54,10 +54,14 @@ func (s *Set) Compile(pattern string, o Options) (*Pattern, error) {
 	}
 	re, err := compiled.get(expanded, o.Steps)
 	if err != nil {
-		if e, ok := errors.AsType[*regex.SyntaxError](err); ok && expanded != pattern {
-			return nil, fmt.Errorf("grok pattern %q: %s near %q", short(pattern), e.Reason, near(expanded, e.Offset))
+		e, ok := errors.AsType[*regex.SyntaxError](err)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("grok pattern %q: %w", short(pattern), err)
+		case expanded == pattern:
+			return nil, fmt.Errorf("grok pattern %q: %s (at byte %d)", short(pattern), e.Reason, e.Offset)
 		}
-		return nil, fmt.Errorf("grok pattern: %w", err)
+		return nil, fmt.Errorf("grok pattern %q: %s near %q", short(pattern), e.Reason, near(expanded, e.Offset))
 	}
 	return &Pattern{Source: pattern, Regexp: re, Captures: captures(re)}, nil
 }

@@ -70,7 +70,8 @@ func TestErrorsNameWhatWasMeant(t *testing.T) {
 	for _, c := range []struct{ pattern, want string }{
 		{"%{IPORHOTS:x}", `grok pattern %{IPORHOTS:x} is not defined: did you mean "IPORHOST"?`},
 		{"%{ZZZZZZZZZZZZZZZZZZZZZZZZZZZZ}", "grok pattern %{ZZZZZZZZZZZZZZZZZZZZZZZZZZZZ} is not defined"},
-		{"(?<a>[a-z", "grok pattern: "},
+		{"(?<a>[a-z", `grok pattern "(?<a>[a-z": `},
+		{"%{INT:a}[a-z", `grok pattern "%{INT:a}[a-z": `},
 		{"%{LOOP:x=%{LOOP}}", "does one contain itself?"},
 		{"%{LOOP:x=%{LOOP} and %{LOOP} and more of the same}", "does one contain itself?"},
 	} {
