@@ -19,7 +19,14 @@ import (
 type Problems struct {
 	Errors   syntax.Errors
 	Warnings syntax.Errors
+	// Unbuilt are the plugins that are known and not built into naru yet, "input beats" for one. Each place of one is among
+	// the errors, too.
+	Unbuilt []string
+	unbuilt int // how many errors these are
 }
+
+// OnlyUnbuilt reports that there are errors, and that all of them are of plugins that naru does not have yet.
+func (p Problems) OnlyUnbuilt() bool { return p.unbuilt > 0 && p.unbuilt == len(p.Errors) }
 
 // Err gives the errors as an error; nil if there are none.
 func (p Problems) Err() error {
@@ -62,7 +69,8 @@ func Compile(config *syntax.Config, o Options) (*Pipeline, Problems) {
 	c.implicit()
 	sortErrors(c.errors, config.Files)
 	sortErrors(c.warnings, config.Files)
-	problems := Problems{c.errors, c.warnings}
+	slices.Sort(c.unbuilt)
+	problems := Problems{c.errors, c.warnings, slices.Compact(slices.Clone(c.unbuilt)), len(c.unbuilt)}
 	if len(c.errors) > 0 {
 		if err := c.p.Close(); err != nil {
 			c.o.Log.Warn("a plugin cannot be closed", "error", err)
@@ -105,6 +113,7 @@ type compiler struct {
 	p        *Pipeline
 	errors   syntax.Errors
 	warnings syntax.Errors
+	unbuilt  []string
 	branches int
 	ids      map[string]syntax.Pos
 }
@@ -174,7 +183,7 @@ func (c *compiler) env(section syntax.Kind, title string) option.Env {
 func (c *compiler) filter(p *syntax.Plugin) int {
 	create, ok := c.o.Filters[p.Name]
 	if !ok {
-		c.unknown(syntax.Filter, p, slices.Collect(maps.Keys(c.o.Filters)))
+		c.unknown("filter", p.Pos, p.Name, slices.Collect(maps.Keys(c.o.Filters)), shipped[syntax.Filter])
 		return -1
 	}
 	plugin := create()
@@ -232,8 +241,11 @@ func (c *compiler) invalid(p *syntax.Plugin, section string, err error) {
 }
 
 // unknown notes a plugin that is not there.
-func (c *compiler) unknown(section syntax.Kind, p *syntax.Plugin, built []string) {
-	c.errorf(p.Pos, "%s", unknownPlugin(string(section), p.Name, built, shipped[section]))
+func (c *compiler) unknown(kind string, pos syntax.Pos, name string, built, shipped []string) {
+	if slices.Contains(shipped, name) {
+		c.unbuilt = append(c.unbuilt, kind+" "+name)
+	}
+	c.errorf(pos, "%s", unknownPlugin(kind, name, built, shipped))
 }
 
 // unknownPlugin says of a plugin whether it is known and not built in, or what may have been meant.

@@ -112,7 +112,7 @@ func (c *compiler) input(s syntax.Statement) {
 	}
 	create, ok := inputs[p.Name]
 	if !ok {
-		c.unknown(syntax.Input, p, slices.Collect(maps.Keys(inputs)))
+		c.unknown("input", p.Pos, p.Name, slices.Collect(maps.Keys(inputs)), shipped[syntax.Input])
 		return
 	}
 	plugin := create()
@@ -153,7 +153,7 @@ func (c *compiler) codec(of *syntax.Plugin, given option.Codec, name string, str
 	table := codec.Table()
 	create, ok := table[codecAliases(name)]
 	if !ok {
-		c.errorf(pos, "%s", unknownPlugin("codec", name, slices.Collect(maps.Keys(table)), shippedCodecs))
+		c.unknown("codec", pos, name, slices.Collect(maps.Keys(table)), shippedCodecs)
 		return nil
 	}
 	plugin := create()

@@ -96,7 +96,7 @@ func (*File) Obsolete() map[string]string {
 func (c *compiler) output(p *syntax.Plugin) int {
 	create, ok := outputs[p.Name]
 	if !ok {
-		c.unknown(syntax.Output, p, slices.Collect(maps.Keys(outputs)))
+		c.unknown("output", p.Pos, p.Name, slices.Collect(maps.Keys(outputs)), shipped[syntax.Output])
 		return -1
 	}
 	plugin := create()

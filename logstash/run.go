@@ -20,7 +20,7 @@ type RunOptions struct {
 	Stdout  io.Writer
 	Workers int // 0: one
 	// BatchSize is how many messages of a generator are a batch; 0: a thousand. A stream's batch is what was there to be
-	// read, up to 256 KiB.
+	// read, up to 64 KiB.
 	BatchSize int
 }
 
@@ -31,7 +31,7 @@ type Tally struct {
 }
 
 // blockBytes is how much is read of a stream at a time.
-const blockBytes = 256 << 10
+const blockBytes = 64 << 10
 
 // Run reads the inputs and writes to the outputs until the inputs end or ctx is done; then what was read is worked off.
 // Whatever the number of workers, what one input gives is written in its order.
