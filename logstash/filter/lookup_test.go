@@ -15,7 +15,9 @@ import (
 // lookUps are the filters that are tested with oneFilter.
 func lookUps() map[string]func() Plugin {
 	return map[string]func() Plugin{
-		"xml": func() Plugin { return new(XML) },
+		"geoip":     func() Plugin { return new(GeoIP) },
+		"useragent": func() Plugin { return new(UserAgent) },
+		"xml":       func() Plugin { return new(XML) },
 	}
 }
 

@@ -11,6 +11,7 @@ func Table() map[string]func() Plugin {
 		"dissect":     func() Plugin { return new(Dissect) },
 		"drop":        func() Plugin { return new(Drop) },
 		"fingerprint": func() Plugin { return new(Fingerprint) },
+		"geoip":       func() Plugin { return new(GeoIP) },
 		"grok":        func() Plugin { return new(Grok) },
 		"json":        func() Plugin { return new(JSON) },
 		"json_encode": func() Plugin { return new(JSONEncode) },
@@ -22,6 +23,7 @@ func Table() map[string]func() Plugin {
 		"translate":   func() Plugin { return new(Translate) },
 		"truncate":    func() Plugin { return new(Truncate) },
 		"urldecode":   func() Plugin { return new(URLDecode) },
+		"useragent":   func() Plugin { return new(UserAgent) },
 		"uuid":        func() Plugin { return new(UUID) },
 		"xml":         func() Plugin { return new(XML) },
 	}
