@@ -1,9 +1,10 @@
-// Command naru carries years of Elasticsearch data out of snapshot repositories: `naru help` says how.
+// Command naru takes over an ELK estate: `naru help` says how.
 package main
 
 import (
 	"context"
 	"os"
+	_ "time/tzdata" // time zones where the host has none
 
 	"github.com/narudata/naru/cli"
 )
