@@ -68,7 +68,7 @@ input: [{type: file, path: '$work/few.log', start_position: beginning, sincepath
 filter: [{type: grok, match: ["%{COMBINEDAPACHELOG}"], source: message}, {type: date, format: ["02/Jan/2006:15:04:05 -0700"], source: timestamp}]
 output: [{type: file, path: "$work/gogstash.json", codec: json}]
 EOF
-  "$peer" --config "$work/gogstash.yml" >"$work/gogstash.log" 2>&1 &
+  (cd "$work" && exec "$peer" --config gogstash.yml) >"$work/gogstash.log" 2>&1 &
   pid=$!
   trap 'kill $pid 2>/dev/null; rm -rf "$work"' EXIT
   for _ in $(seq 1200); do [ "$(cat "$work/gogstash.json" 2>/dev/null | wc -l)" -ge "$peer_lines" ] && break; sleep 0.1; done
