@@ -107,16 +107,19 @@ func newRootCommand(env Env) *cobra.Command {
 	c := &common{Env: env, logLevel: slog.LevelWarn, logFormat: choice{value: "text", of: []string{"text", "json"}}}
 	root := newCommand(page{
 		use:   "naru",
-		short: "take years of data out of Elasticsearch and OpenSearch",
+		short: "take over an ELK estate: its data, its snapshots, its pipelines",
 		long: `naru reads the snapshot repositories of Elasticsearch 5 to 8 and OpenSearch 1 to 3
 as files: no cluster, no JVM. Every live document arrives byte for byte in an
 archive on disk, or in a cluster; it is counted and compared, and what cannot be
-carried is said.`,
+carried is said. It makes OpenSearch restore snapshots of Elasticsearch by itself, and
+runs Logstash's pipelines unchanged.`,
 		examples: []example{
 			{"naru snapshot show /backups/es", "what is in a repository"},
 			{"naru carry /backups/es parquet:/archive --index 'logs-*'", "carry it into an archive"},
 			{"naru carry s3://backups/es https://node-1:9200", "or from S3 into OpenSearch"},
 			{"naru verify /backups/es /archive", "compare the two, document by document"},
+			{"naru graft /backups/es /backups/os --restore https://node-1:9200", "restore it in OpenSearch, with no reindexing"},
+			{"naru logstash check conf.d", "can these Logstash pipelines run in naru?"},
 		},
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
 	})
