@@ -67,6 +67,7 @@ var doors = map[string][]string{
 	"github.com/spf13/cobra":               {"cli"},
 	"github.com/spf13/pflag":               {"cli"},
 	"github.com/vbauerster/mpb/v8":         {"cli"},
+	"golang.org/x/net":                     {"logstash/filter"},
 	"golang.org/x/term":                    {"cli"},
 	"github.com/prometheus/client_golang":  {"cli"},
 	"github.com/parquet-go/parquet-go":     {"connect/archive"},

@@ -15,6 +15,7 @@ import (
 // lookUps are the filters that are tested with oneFilter.
 func lookUps() map[string]func() Plugin {
 	return map[string]func() Plugin{
+		"dns":       func() Plugin { return new(DNS) },
 		"geoip":     func() Plugin { return new(GeoIP) },
 		"useragent": func() Plugin { return new(UserAgent) },
 		"xml":       func() Plugin { return new(XML) },

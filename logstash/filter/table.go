@@ -9,6 +9,7 @@ func Table() map[string]func() Plugin {
 		"date":        func() Plugin { return new(Date) },
 		"de_dot":      func() Plugin { return new(DeDot) },
 		"dissect":     func() Plugin { return new(Dissect) },
+		"dns":         func() Plugin { return new(DNS) },
 		"drop":        func() Plugin { return new(Drop) },
 		"fingerprint": func() Plugin { return new(Fingerprint) },
 		"geoip":       func() Plugin { return new(GeoIP) },
