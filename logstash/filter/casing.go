@@ -61,9 +61,12 @@ func appendCapitalized(dst []byte, s string) []byte {
 	if r == utf8.RuneError {
 		return appendLower(dst, s) // empty, or no UTF-8
 	}
-	if title, ok := fullTitle[r]; ok {
+	switch title, ok := fullTitle[r]; {
+	case ok:
 		dst = append(dst, title...)
-	} else {
+	case r >= 0x1c90 && r <= 0x1cbf: // capital letters of Georgian are for whole words only
+		dst = utf8.AppendRune(dst, unicode.ToLower(r))
+	default:
 		dst = utf8.AppendRune(dst, unicode.ToTitle(r))
 	}
 	return appendLower(dst, s[n:])

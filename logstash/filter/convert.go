@@ -163,7 +163,19 @@ func textToInteger(s string) (event.Value, error) {
 	case strings.ContainsAny(s, "eE"):
 		return scientificInt(s)
 	}
-	return rubyInt(s), nil
+	return rubyInt(withoutBase(s)), nil
+}
+
+// withoutBase cuts the prefix 0d off, which String#to_i takes.
+func withoutBase(s string) string {
+	rest, negative := signed(s)
+	if len(rest) < 3 || rest[0] != '0' || rest[1]|0x20 != 'd' || rest[2] < '0' || rest[2] > '9' {
+		return s
+	}
+	if negative {
+		return "-" + rest[2:]
+	}
+	return rest[2:]
 }
 
 // toFloat of a text: it must be a number as a whole.

@@ -1,6 +1,7 @@
 package filter
 
 import (
+	"cmp"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,7 +43,7 @@ func csvBoolean(s string) event.Value {
 var (
 	csvNamedDate = regexp.MustCompile(`^(?:\w+,?\s+)?(\w+)\s+(\d{1,2}),?\s+(\d{2,4})$`)
 	csvNamedTime = regexp.MustCompile(`^(?:\w+,?\s+)?(\w+)\s+(\d{1,2})\s+(\d{1,2}):(\d{1,2}):(\d{1,2}),?\s+(\d{2,4})$`)
-	csvISOTime   = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(?:[T\s](\d{2}:\d{2})(?:(:\d{2})(\.\d+)?([+-]\d{2}:\d{2}|Z)?)?)?$`)
+	csvISOTime   = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(?:[T\s](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?([+-]\d{2}:\d{2}|Z)?)?)?$`)
 )
 
 // csvDate reads a day: its midnight where the program runs.
@@ -63,37 +64,36 @@ func csvDate(s string) event.Value {
 // csvDateTime reads a time; it is UTC if it has no offset.
 func csvDateTime(s string) event.Value {
 	if m := csvISOTime.FindStringSubmatch(s); m != nil {
-		text, layout := m[1]+"T"+m[2]+m[3], "2006-01-02T"
-		if m[2] != "" {
-			layout += "15:04"
-		}
-		if m[3] != "" {
-			layout += ":05"
-		}
-		zone := m[5]
-		if zone == "" {
-			zone = "Z"
-		}
-		if t, err := time.Parse(layout+"Z07:00", text+fraction(m[4])+zone); err == nil {
-			return event.TimeValue(t)
+		day, err := time.Parse(time.DateOnly, m[1])
+		if t, ok := atClock(day, m[2], m[3], m[4]); ok && err == nil {
+			nanos, _ := strconv.Atoi((cmp.Or(m[5], ".") + "000000000")[1:10])
+			t = t.Add(time.Duration(nanos))
+			if at, err := time.Parse("Z07:00", cmp.Or(m[6], "Z")); err == nil {
+				_, offset := at.Zone()
+				return event.TimeValue(t.Add(-time.Duration(offset) * time.Second))
+			}
 		}
 		return event.StringValue(s)
 	}
 	if m := csvNamedTime.FindStringSubmatch(s); m != nil {
 		day, ok := namedDay(m[1], m[2], m[6], time.UTC)
-		clock := [3]int{}
-		for i := range clock {
-			clock[i], _ = strconv.Atoi(m[3+i])
-		}
-		if ok && clock[0] < 24 && clock[1] < 60 && clock[2] < 60 {
-			return event.TimeValue(day.Add(time.Duration(clock[0])*time.Hour + time.Duration(clock[1])*time.Minute + time.Duration(clock[2])*time.Second))
+		if t, valid := atClock(day, m[3], m[4], m[5]); ok && valid {
+			return event.TimeValue(t)
 		}
 	}
 	return event.StringValue(s)
 }
 
-// fraction cuts a fraction of a second to nanoseconds.
-func fraction(s string) string { return s[:min(len(s), 10)] }
+// atClock adds a time of day, whose parts may be missing. 24:00 is the next day, and the 60th second counts as the one before.
+func atClock(day time.Time, hour, minute, second string) (time.Time, bool) {
+	h, _ := strconv.Atoi(hour)
+	m, _ := strconv.Atoi(minute)
+	s, _ := strconv.Atoi(second)
+	if h > 24 || m > 59 || s > 60 || h == 24 && m+s > 0 {
+		return day, false
+	}
+	return day.Add(time.Duration(h*3600+m*60+min(s, 59)) * time.Second), true
+}
 
 // namedDay makes a day of a month's name, a day and a year, which may have two digits.
 func namedDay(month, day, year string, zone *time.Location) (time.Time, bool) {

@@ -169,10 +169,7 @@ func psychScalar(s string) event.Value {
 	case psychBase60.MatchString(s):
 		return base60(s)
 	case psychBase60Real.MatchString(s):
-		whole, fraction, _ := strings.Cut(s, ".")
-		n := approximate(base60(whole))
-		f, _ := strconv.ParseFloat("0."+strings.ReplaceAll(fraction, "_", "")+"0", 64)
-		return event.FloatValue(n + f)
+		return base60(s)
 	case psychInt.MatchString(s):
 		if n, ok := new(big.Int).SetString(strings.NewReplacer(",", "", "_", "", "+", "").Replace(s), 0); ok {
 			return event.BigValue(n)
@@ -185,19 +182,18 @@ func psychScalar(s string) event.Value {
 	return event.StringValue(s)
 }
 
-// base60 reads 1:30:00.
+// base60 reads 1:30:00 as Psych does, which takes 1:30 for hours and minutes.
 func base60(s string) event.Value {
-	n := new(big.Int)
-	negative := strings.HasPrefix(s, "-")
-	for part := range strings.SplitSeq(strings.NewReplacer("_", "", "+", "", "-", "").Replace(s), ":") {
-		digit, ok := new(big.Int).SetString(part, 10)
-		if !ok {
+	n, isFloat := 0.0, strings.Contains(s, ".")
+	for i, part := range strings.Split(strings.ReplaceAll(s, "_", ""), ":") {
+		f, err := strconv.ParseFloat(part, 64)
+		if err != nil {
 			return event.StringValue(s)
 		}
-		n.Add(n.Mul(n, big.NewInt(60)), digit)
+		n += f * [...]float64{3600, 60, 1}[i]
 	}
-	if negative {
-		n.Neg(n)
+	if !isFloat && n > -1<<53 && n < 1<<53 {
+		return event.IntValue(int64(n))
 	}
-	return event.BigValue(n)
+	return event.FloatValue(n)
 }

@@ -12,7 +12,8 @@ import (
 func TestMutateConvertsWhatRubyTakesForNumbers(t *testing.T) {
 	for _, c := range []struct{ kind, in, want string }{
 		{"integer", `"-0x1A"`, `-26`},
-		{"integer", `"0x1.8"`, `1`},
+		{"integer", `"0x1.8"`, ``},
+		{"integer", `"0x1.8p3"`, `12`},
 		{"integer", `"0x1p3"`, ``},
 		{"integer", `"0xzz"`, ``},
 		{"integer", `"1.5e3"`, `1500`},

@@ -60,8 +60,7 @@ func (f *split) single(text string) bool {
 	case "":
 		return false
 	case " ":
-		text = strings.TrimLeftFunc(text, isBlank)
-		return text != "" && strings.IndexFunc(text, isBlank) < 0
+		return text != "" && strings.IndexFunc(strings.TrimLeftFunc(text, isBlank), isBlank) < 0
 	}
 	return text != "" && !strings.Contains(text, f.Terminator)
 }

@@ -3,8 +3,9 @@ package regex
 import "bytes"
 
 // Replace appends in to dst with each match replaced, as Ruby's gsub does, and says how many there were. In the
-// replacement \0 and \& stand for the match, \1 to \9 and \k<name> for groups, \` and \' for what is before and behind
-// the match, and \\ for a backslash; any other backslash is itself. A group that took no part is empty. The error is
+// replacement \0 and \& stand for the match, \1 to \9 and \k<name> for groups (numbers only if none has a name), \+ for the
+// last one that took part, \` and \' for what is before and behind the match, and \\ for a backslash; any other backslash is
+// itself. A group that took no part is empty. The error is
 // Match's, or names a group that does not exist; dst is then returned as it was.
 func (re *Regexp) Replace(dst, in, replacement []byte, m *Match) (out []byte, count int, err error) {
 	out, done := dst, 0
@@ -36,7 +37,11 @@ func (re *Regexp) expand(dst, in, replacement []byte, m *Match) ([]byte, error) 
 		rest := replacement[i+2:]
 		switch {
 		case c >= '1' && c <= '9':
-			dst = append(dst, m.Bytes(in, int(c-'0'))...)
+			if len(re.names) == 0 { // beside named groups numbers mean nothing
+				dst = append(dst, m.Bytes(in, int(c-'0'))...)
+			}
+		case c == '+':
+			dst = append(dst, re.lastGroup(in, m)...)
 		case c == '0' || c == '&':
 			dst = append(dst, in[begin:end]...)
 		case c == '`':
@@ -58,6 +63,16 @@ func (re *Regexp) expand(dst, in, replacement []byte, m *Match) ([]byte, error) 
 		}
 		replacement = rest
 	}
+}
+
+// lastGroup gives what the last group took that took part.
+func (re *Regexp) lastGroup(in []byte, m *Match) []byte {
+	for g := re.groups; g > 0; g-- {
+		if b := m.Bytes(in, g); b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
 // groupNamed gives the group of a name or a number; of several with one name the last that took part.
