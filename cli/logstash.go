@@ -7,10 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -50,7 +50,17 @@ them to standard output. Every problem is named, with its place, before anything
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		pipelines, err := f.pipelines(c, cmd.Flags().Changed)
+		load := func() ([]logstashPipeline, error) { return f.pipelines(c, cmd.Flags().Changed) }
+		if f.reload && !f.test {
+			if f.text != "" {
+				return errors.New("-r looks at files: it does not go with -e")
+			}
+			if f.interval <= 0 {
+				return fmt.Errorf("--config.reload.interval must be more than 0, not %v", f.interval)
+			}
+			return c.reloadLogstash(cmd.Context(), load, f.interval)
+		}
+		pipelines, err := load()
 		if err != nil {
 			return err
 		}
@@ -59,7 +69,8 @@ them to standard output. Every problem is named, with its place, before anything
 		}
 		return c.runLogstash(cmd.Context(), pipelines)
 	}
-	cmd.AddCommand(newLogstashCheckCommand(c), newLogstashExplainCommand(c))
+	cmd.AddCommand(newLogstashCheckCommand(c))
+	cmd.AddCommand(logstashTools(c)...)
 	return cmd
 }
 
@@ -70,6 +81,8 @@ type logstashFlags struct {
 	settings   string
 	id         string
 	test       bool
+	reload     bool
+	interval   time.Duration
 }
 
 // logstashSettings are those of a pipeline. They stand in pipelines.yml, in flags, or in logstash.yml; the first counts.
@@ -85,6 +98,8 @@ func (f *logstashFlags) add(cmd *cobra.Command) {
 	flags.StringVarP(&f.path, "path.config", "f", "", "the configuration: a `FILE`, a folder, or a pattern")
 	flags.StringVarP(&f.text, "config.string", "e", "", "the configuration as `TEXT`; without input and output it reads standard input and writes for people")
 	flags.BoolVarP(&f.test, "config.test_and_exit", "t", false, "look whether the configuration is right, and run nothing")
+	flags.BoolVarP(&f.reload, "config.reload.automatic", "r", false, "run pipelines anew whose files have changed, until interrupted; a wrong file changes nothing")
+	flags.DurationVar(&f.interval, "config.reload.interval", 3*time.Second, "how often files are looked at")
 	flags.StringVar(&f.settings, "path.settings", "", "the folder `DIR` with logstash.yml and pipelines.yml")
 	flags.StringVar(&f.id, "pipeline.id", "main", "the pipeline's `NAME`")
 	flags.IntVarP(&f.workers, "pipeline.workers", "w", 0, "how many workers run filters; 0: as many as there are processors")
@@ -253,14 +268,8 @@ func (c *common) runLogstash(ctx context.Context, pipelines []logstashPipeline) 
 		return err
 	}
 	defer func() { err = errors.Join(err, closePipelines(compiled)) }()
-	reading := 0
-	for _, p := range compiled {
-		if slices.ContainsFunc(p.Inputs, func(in *logstash.Input) bool { return in.Name == "stdin" }) {
-			reading++
-		}
-	}
-	if reading > 1 {
-		return errors.New("several pipelines read standard input: only one can")
+	if err := oneStdin(compiled); err != nil {
+		return err
 	}
 	ctx, interrupted, release := c.endOnSignal(ctx)
 	defer release()
@@ -269,11 +278,7 @@ func (c *common) runLogstash(ctx context.Context, pipelines []logstashPipeline) 
 	var running sync.WaitGroup
 	for i, p := range compiled {
 		running.Go(func() {
-			o := logstash.RunOptions{Stdin: c.Stdin, Stdout: stdout, Workers: pipelines[i].workers, BatchSize: pipelines[i].batch}
-			if o.Workers <= 0 {
-				o.Workers = runtime.GOMAXPROCS(0)
-			}
-			if _, err := p.Run(ctx, o); err != nil {
+			if _, err := p.Run(ctx, pipelines[i].runOptions(c.Stdin, stdout)); err != nil {
 				failures[i] = fmt.Errorf("pipeline %s: %w", pipelines[i].id, err)
 			}
 		})
@@ -284,6 +289,20 @@ func (c *common) runLogstash(ctx context.Context, pipelines []logstashPipeline) 
 	}
 	if closed(interrupted) {
 		return &exitError{code: exitInterrupted}
+	}
+	return nil
+}
+
+// oneStdin looks that no two pipelines read standard input.
+func oneStdin(pipelines []*logstash.Pipeline) error {
+	reading := 0
+	for _, p := range pipelines {
+		if slices.ContainsFunc(p.Inputs, func(in *logstash.Input) bool { return in.Name == "stdin" }) {
+			reading++
+		}
+	}
+	if reading > 1 {
+		return errors.New("several pipelines read standard input: only one can")
 	}
 	return nil
 }

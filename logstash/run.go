@@ -16,6 +16,8 @@ import (
 
 // RunOptions say how a pipeline runs. The zero RunOptions are one worker, without standard input and output.
 type RunOptions struct {
+	// Stdin is read by the input stdin. After a run that was ended by its context, perhaps something of it is lost, unless it
+	// is a *Shared.
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Workers int // 0: one
@@ -235,8 +237,17 @@ func (r *runner) generate(ctx context.Context, n int, o *Generator) {
 // lines cuts a stream into messages. A block is read, and goes to a worker with all the messages that end in it; what is left
 // is the beginning of the next block.
 func (r *runner) lines(ctx context.Context, n int, in io.Reader, delimiter []byte) error {
-	reads := startReading(in)
-	defer close(reads.ask)
+	var reads interface {
+		read(ctx context.Context, room []byte) (int, error)
+	}
+	shared, isShared := in.(*Shared)
+	if isShared {
+		reads = shared
+	} else {
+		own := startReading(in)
+		defer close(own.ask)
+		reads = own
+	}
 	j := r.get()
 	size := blockBytes
 	for {
@@ -246,6 +257,10 @@ func (r *runner) lines(ctx context.Context, n int, in io.Reader, delimiter []byt
 		got, err := reads.read(ctx, j.block[len(j.block):size])
 		from := max(0, len(j.block)-len(delimiter)+1)
 		j.block = j.block[:len(j.block)+got]
+		if ctx.Err() != nil && isShared {
+			shared.giveBack(j.block)
+			return nil
+		}
 		if ctx.Err() != nil {
 			// Perhaps the read still writes into the block: it is left, but for what it had before.
 			j.block = bytes.Clone(j.block)
