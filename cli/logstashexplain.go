@@ -64,6 +64,11 @@ func (f *isolatedFlags) isolated(c *common) (*logstash.Isolated, error) {
 	return p, nil
 }
 
+// logstashTools are the commands that look at what a pipeline does to events.
+func logstashTools(c *common) []*cobra.Command {
+	return []*cobra.Command{newLogstashExplainCommand(c), newLogstashTestCommand(c)}
+}
+
 func newLogstashExplainCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "explain -f FILE",
@@ -104,7 +109,7 @@ pipeline's input. Inputs and outputs themselves are not touched: nothing is read
 			}
 		}
 		if len(*events) == 0 {
-			if err := eachLine(c.Stdin, func(line []byte) bool { x.Line(string(line)); return true }); err != nil {
+			if err := eachLine(c.Stdin, func(line []byte) error { return x.Line(string(line)) }); err != nil {
 				return err
 			}
 		}
@@ -120,13 +125,13 @@ pipeline's input. Inputs and outputs themselves are not touched: nothing is read
 // mostLine is how long a line may be, in bytes.
 const mostLine = 64 << 20
 
-// eachLine gives the lines of a stream until f says false; each is valid until the next one.
-func eachLine(r io.Reader, f func(line []byte) bool) error {
+// eachLine gives the lines of a stream until f fails; each is valid until the next one.
+func eachLine(r io.Reader, f func(line []byte) error) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, mostLine)
 	for lines.Scan() {
-		if !f(lines.Bytes()) {
-			return nil
+		if err := f(lines.Bytes()); err != nil {
+			return err
 		}
 	}
 	if err := lines.Err(); err != nil {

@@ -69,6 +69,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 var (
 	times = regexp.MustCompile(`in [0-9.]+s \([0-9,]+ documents/s\)`)
 	took  = regexp.MustCompile(`in [0-9.]+s\.`)
+	step  = regexp.MustCompile(`(?m) +[0-9.]+ (?:ns|µs|ms|s)$`)
+	steps = regexp.MustCompile(`(?m) +TOOK$`)
+	now   = regexp.MustCompile(`"[0-9T:-]+\.[0-9]{6,9}Z"`)
 	fast  = regexp.MustCompile(`"(seconds|documents_per_second)": [0-9.e-]+`)
 )
 
@@ -80,6 +83,9 @@ func tidy(ts *testscript.TestScript, neg bool, args []string) {
 	text := ts.ReadFile(args[0])
 	text = times.ReplaceAllString(text, "in TIME (RATE documents/s)")
 	text = took.ReplaceAllString(text, "in TIME.")
+	text = step.ReplaceAllString(text, "  TIME")
+	text = steps.ReplaceAllString(text, "  TOOK")
+	text = now.ReplaceAllString(text, `"NOW"`)
 	text = fast.ReplaceAllString(text, `"$1": N`)
 	for _, name := range []string{"REPOS", "OLD", "SEVEN", "EIGHT", "WORK"} {
 		text = strings.ReplaceAll(text, ts.Getenv(name), "$"+name)

@@ -78,6 +78,7 @@ type ChangedTags struct {
 type Explainer struct {
 	i      *Isolated
 	w      *Worker
+	in     *Input
 	feed   *feed
 	out    Explanation
 	number map[*event.Event]int
@@ -92,7 +93,7 @@ func (i *Isolated) Explainer(input string) (*Explainer, error) {
 	if err != nil {
 		return nil, err
 	}
-	x := &Explainer{i: i, w: i.Pipeline.NewWorker(), number: map[*event.Event]int{}}
+	x := &Explainer{i: i, in: in, w: i.Pipeline.NewWorker(), number: map[*event.Event]int{}}
 	x.w.x.Log = slog.New(noteHandler{x: x})
 	for _, f := range x.w.filters {
 		if o, ok := f.(filter.PatternObserver); ok {
@@ -103,14 +104,18 @@ func (i *Isolated) Explainer(input string) (*Explainer, error) {
 	if p := i.plugins[in.Pos].plugin; p != nil && p.Attribute("id") == nil {
 		from = p.Name
 	}
-	x.feed = newFeed(x.w, in, func(e *event.Event) { x.run(e, from) })
+	x.feed = i.newFeed(x.w, in, func(e *event.Event) { x.run(e, from) })
 	return x, nil
 }
 
 // Line takes a line through the pipeline. Its explanation is added to the others.
-func (x *Explainer) Line(text string) {
+func (x *Explainer) Line(text string) error {
+	if err := x.i.readable(x.in); err != nil {
+		return err
+	}
 	x.feed.line([]byte(text))
 	x.endBatch()
+	return nil
 }
 
 // Event takes an event through the pipeline, a JSON object, past the codec of the input.

@@ -1,6 +1,7 @@
 package logstash
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -16,9 +17,9 @@ import (
 type Isolated struct {
 	Pipeline *Pipeline
 
-	config  *syntax.Config // as it was read
 	plugins map[syntax.Pos]place
 	arms    map[syntax.Pos]place
+	codecs  map[syntax.Pos]string // of inputs that are given one: its name
 }
 
 // A place is where a plugin or a condition stands.
@@ -33,6 +34,12 @@ type place struct {
 // codec, the type, the tags and the fields that the configuration gives it, and outputs only have their conditions. So inputs
 // and outputs need not be built into naru. The pipeline is nil if there are errors.
 func ReadIsolated(files []syntax.File, s syntax.Options, o Options) (*Isolated, Problems) {
+	return readIsolated(files, "", s, o)
+}
+
+// readIsolated is ReadIsolated with one input that reads with a codec, as it is written in a configuration, instead of those
+// of the files; "" keeps them.
+func readIsolated(files []syntax.File, codec string, s syntax.Options, o Options) (*Isolated, Problems) {
 	config, err := s.ParseAll(files)
 	if err != nil {
 		var wrong syntax.Errors
@@ -41,9 +48,21 @@ func ReadIsolated(files []syntax.File, s syntax.Options, o Options) (*Isolated, 
 		}
 		return nil, Problems{Errors: wrong}
 	}
-	i := &Isolated{config: config, plugins: map[syntax.Pos]place{}, arms: map[syntax.Pos]place{}}
+	if codec != "" {
+		instead, err := s.Parse("codec", []byte("input { stdin { codec => "+codec+" } }"))
+		if err != nil {
+			return nil, Problems{Errors: syntax.Errors{{Message: fmt.Sprintf("codec %q: %v", codec, err)}}}
+		}
+		config.Sections = append(slices.DeleteFunc(config.Sections, func(s *syntax.Section) bool { return s.Kind == syntax.Input }), instead.Sections...)
+	}
+	i := &Isolated{plugins: map[syntax.Pos]place{}, arms: map[syntax.Pos]place{}, codecs: map[syntax.Pos]string{}}
 	for _, section := range config.Sections {
 		i.note(section.Body, 0)
+	}
+	for p := range syntax.Plugins(config.Statements(syntax.Input)) {
+		if a := p.Attribute("codec"); a != nil {
+			i.codecs[p.Pos] = codecAliases(nameOf(a.Value))
+		}
 	}
 	p, problems := Compile(isolate(config), o)
 	if p == nil {
@@ -142,20 +161,37 @@ func isolatedInput(p *syntax.Plugin) *syntax.Plugin {
 		}
 		return out
 	}
-	// A codec that is not built in leaves the lines as they are.
-	name := ""
-	switch v := given.Value.(type) {
-	case *syntax.Plugin:
-		name = v.Name
-	case *syntax.String:
-		name = v.Value
-	case *syntax.Bareword:
-		name = v.Text
-	}
-	if _, built := codec.Table()[codecAliases(name)]; !built && slices.Contains(shippedCodecs, name) {
+	if unbuiltCodec(nameOf(given.Value)) {
 		out.Attributes = slices.DeleteFunc(out.Attributes, func(a *syntax.Attribute) bool { return a.Name == "codec" })
 	}
 	return out
+}
+
+// nameOf gives the name of a codec, whose value is a plugin or a word.
+func nameOf(v syntax.Value) string {
+	switch v := v.(type) {
+	case *syntax.Plugin:
+		return v.Name
+	case *syntax.String:
+		return v.Value
+	case *syntax.Bareword:
+		return v.Text
+	}
+	return ""
+}
+
+// unbuiltCodec reports that a codec is known and not built in.
+func unbuiltCodec(name string) bool {
+	_, built := codec.Table()[codecAliases(name)]
+	return !built && slices.Contains(shippedCodecs, name)
+}
+
+// readable says why lines cannot be read as an input reads them; nil if they can.
+func (i *Isolated) readable(in *Input) error {
+	if name := i.codecs[in.Pos]; unbuiltCodec(name) {
+		return fmt.Errorf("the codec %s of the input at %s is known and not built into naru yet: give events instead of lines", name, in.Pos)
+	}
+	return nil
 }
 
 // options gives the options of a plugin that have one of these names.
@@ -202,16 +238,20 @@ type feed struct {
 	in      *Input
 	decoder codec.Decoder
 	x       codec.Context
-	now     func() *codec.Context
+	cut     string // what messages are cut at; "" for a codec that takes them whole
+	context func() *codec.Context
 }
 
 // newFeed makes a feed of a worker, which gives the events to take.
-func newFeed(w *Worker, in *Input, take func(*event.Event)) *feed {
+func (i *Isolated) newFeed(w *Worker, in *Input, take func(*event.Event)) *feed {
 	f := &feed{in: in, decoder: in.Decoder}
 	if forker, ok := f.decoder.(codec.Forker); ok {
 		if own, ok := forker.Fork().(codec.Decoder); ok {
 			f.decoder = own
 		}
+	}
+	if name := i.codecs[in.Pos]; name != "" && name != "plain" && name != "json" {
+		f.cut = f.decoder.Delimiter()
 	}
 	f.x = codec.Context{New: w.empty, Log: w.x.Log, Emit: func(e *event.Event) {
 		if err := in.Decorate(e); err != nil {
@@ -219,19 +259,32 @@ func newFeed(w *Worker, in *Input, take func(*event.Event)) *feed {
 		}
 		take(e)
 	}}
-	f.now = func() *codec.Context {
+	f.context = func() *codec.Context {
 		f.x.Now = w.x.Now()
 		return &f.x
 	}
 	return f
 }
 
-// line takes one message. It must stay as it is while the events are in use.
-func (f *feed) line(message []byte) { f.decoder.Decode(f.now(), message) }
+// line takes one message, which a codec of lines cuts. It must stay as it is while the events are in use.
+func (f *feed) line(message []byte) {
+	if f.cut != "" {
+		for {
+			first, rest, more := bytes.Cut(message, []byte(f.cut))
+			if !more || len(rest) == 0 {
+				message = first
+				break
+			}
+			f.decoder.Decode(f.context(), first)
+			message = rest
+		}
+	}
+	f.decoder.Decode(f.context(), message)
+}
 
 // object takes an event as JSON, past the codec. It must stay as it is while the event is in use.
 func (f *feed) object(text []byte) error {
-	x := f.now()
+	x := f.context()
 	e := x.New()
 	if err := e.Fields().ParseJSON(text, event.JSONOptions{}); err != nil {
 		return err
@@ -244,6 +297,6 @@ func (f *feed) object(text []byte) error {
 // flush gives what the codec holds back.
 func (f *feed) flush() {
 	if flusher, ok := f.decoder.(codec.Flusher); ok {
-		flusher.Flush(f.now())
+		flusher.Flush(f.context())
 	}
 }
