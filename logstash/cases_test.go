@@ -33,7 +33,6 @@ import (
 //	-- output-newer-plugins -- the same with newer versions of some plugins
 //	-- error --                instead of input and output: the configuration is refused
 type recorded struct {
-	name     string
 	options  map[string]string
 	files    map[string]string
 	config   string

@@ -290,7 +290,7 @@ func (r *runner) lines(ctx context.Context, n int, in io.Reader, delimiter []byt
 			size *= 2
 		}
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			r.put(j)
 			return nil
 		case err != nil:
