@@ -7,6 +7,7 @@ func Table() map[string]func() Plugin {
 		"json":       func() Plugin { return new(JSON) },
 		"json_lines": func() Plugin { return new(JSONLines) },
 		"line":       func() Plugin { return new(Line) },
+		"multiline":  func() Plugin { return new(Multiline) },
 		"plain":      func() Plugin { return new(Plain) },
 		"rubydebug":  func() Plugin { return new(RubyDebug) },
 	}
