@@ -4,9 +4,11 @@ package codec
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
 		"dots":       func() Plugin { return new(Dots) },
+		"es_bulk":    func() Plugin { return new(ESBulk) },
 		"json":       func() Plugin { return new(JSON) },
 		"json_lines": func() Plugin { return new(JSONLines) },
 		"line":       func() Plugin { return new(Line) },
+		"msgpack":    func() Plugin { return new(Msgpack) },
 		"multiline":  func() Plugin { return new(Multiline) },
 		"plain":      func() Plugin { return new(Plain) },
 		"rubydebug":  func() Plugin { return new(RubyDebug) },
