@@ -26,7 +26,7 @@ with its place and what was expected there. A file is
 
   ok          naru runs it
   incomplete  it is right, and has plugins that are not built into naru yet
-  wrong       Logstash would refuse it, too`,
+  wrong       it has mistakes, or names files or variables that are not there`,
 		examples: []example{
 			{"naru logstash check /etc/logstash/conf.d", "a verdict for each file"},
 			{"naru logstash check a.conf b.conf -o json", "the same for a machine"},

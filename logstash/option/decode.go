@@ -66,6 +66,9 @@ func (d *decoder) decode(p *syntax.Plugin) {
 			d.warn(g.at.Pos, message)
 		}
 		d.done[o.Name] = true
+		if g.wrong {
+			continue // that is said
+		}
 		d.set(o, g.at.Value.At(), g.value)
 	}
 	for _, o := range d.options {

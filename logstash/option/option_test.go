@@ -146,6 +146,7 @@ func TestWhatIsWrongIsSaidWithItsPlace(t *testing.T) {
 		{`texts => { "a" => "b" }`, "must be a list"},
 		{`texts => ["a"] texts => { "b" => 1 }`, "was given as a list before"},
 		{`name => "${NOPE}"`, "cannot evaluate ${NOPE}"},
+		{`count => "${NOPE}"`, "cannot evaluate ${NOPE}"},
 		{`codec => json { } codec => line { }`, "a plugin has one codec"},
 		{`text => "%{[a}"`, "fails for every event"},
 	} {

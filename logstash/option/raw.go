@@ -11,6 +11,7 @@ import (
 type given struct {
 	at    *syntax.Attribute // the first
 	value any
+	wrong bool // a variable in it has no value
 }
 
 // reader makes raw values of a plugin's attributes.
@@ -37,13 +38,15 @@ func (r *reader) attributes(p *syntax.Plugin) []given {
 		v := r.raw(a.Value)
 		i := slices.IndexFunc(all, func(g given) bool { return g.at.Name == a.Name })
 		if i < 0 {
-			all = append(all, given{a, v})
+			all = append(all, given{at: a, value: v})
 			continue
 		}
 		all[i].value = r.merge(a, all[i].value, v)
 	}
 	for i := range all {
+		before := len(r.problems)
 		all[i].value = r.expand(all[i].at.Value.At(), all[i].value)
+		all[i].wrong = len(r.problems) > before
 	}
 	return all
 }
