@@ -87,7 +87,8 @@ func newChain(t testing.TB, config, dir string, ecs ECS, style event.EscapeStyle
 func (c *chain) from(i int, e *event.Event) {
 	var later []func()
 	for ; i < len(c.filters) && !e.Cancelled(); i++ {
-		c.x.Emit = func(made *event.Event) { later = append(later, func() { c.from(i+1, made) }) }
+		next := i + 1
+		c.x.Emit = func(made *event.Event) { later = append(later, func() { c.from(next, made) }) }
 		c.filters[i].Filter(c.x, e)
 	}
 	if !e.Cancelled() {

@@ -36,6 +36,9 @@ func parseNetwork(s string) (netip.Prefix, error) {
 // prefixLength reads what stands behind the slash: a number, or a mask.
 func prefixLength(s string, a netip.Addr) (int, error) {
 	if n, err := strconv.Atoi(s); err == nil {
+		if strconv.Itoa(n) != s {
+			return 0, fmt.Errorf("%.60q is no prefix", s)
+		}
 		return n, nil
 	}
 	mask, err := netip.ParseAddr(s)

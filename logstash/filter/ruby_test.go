@@ -218,3 +218,11 @@ func TestOneLineOfManyIsReadOnce(t *testing.T) {
 		t.Errorf("%d rows", n)
 	}
 }
+
+func TestTextsAreInspectedAsInRuby(t *testing.T) {
+	recordedLines(t, "inspect", func(line []any) {
+		if got := string(appendQuoted(nil, text(line[0]))); got != line[1] {
+			t.Errorf("%q: %s, not %s", line[0], got, line[1])
+		}
+	})
+}

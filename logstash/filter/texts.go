@@ -147,17 +147,12 @@ func appendQuoted(dst []byte, s string) []byte {
 			dst = append(dst, '\\', byte(r))
 		case r == '#' && i+1 < len(s) && strings.IndexByte("{$@", s[i+1]) >= 0:
 			dst = append(dst, `\#`...)
-		case r < 0x20 || r == 0x7f:
-			if j := strings.IndexByte("\a\b\t\n\v\f\r\x1b", byte(r)); j >= 0 {
-				dst = append(dst, '\\', "abtnvfre"[j])
-			} else {
-				dst = append(dst, `\x`...)
-				dst = append(dst, strings.ToUpper(strconv.FormatInt(int64(r)+0x100, 16))[1:]...)
-			}
+		case r < 0x20 && strings.IndexByte("\a\b\t\n\v\f\r\x1b", byte(r)) >= 0:
+			dst = append(dst, '\\', "abtnvfre"[strings.IndexByte("\a\b\t\n\v\f\r\x1b", byte(r))])
 		case r == utf8.RuneError && n == 1:
 			dst = append(dst, `\x`...)
 			dst = append(dst, strings.ToUpper(strconv.FormatInt(int64(s[i]), 16))...)
-		case !unicode.IsPrint(r):
+		case !unicode.IsPrint(r) && !unicode.In(r, unicode.Cf, unicode.Co, unicode.Zs) && r != 0x85:
 			hex := strings.ToUpper(strconv.FormatInt(int64(r), 16))
 			if len(hex) > 4 {
 				dst = append(append(append(dst, `\u{`...), hex...), '}')

@@ -110,3 +110,10 @@ record("dates") do |line|
     line.(s, shown.(CSV::Converters[:date].call(s)), shown.(CSV::Converters[:date_time].call(s)))
   end
 end
+
+record("inspect") do |line|
+  ((0x00..0x2ff).to_a + (0x1ff0..0x2070).to_a + [0xe000, 0xfdd0, 0xfeff, 0xfffd, 0xffff, 0x1f600, 0xe0001, 0x10ffff]).each do |c|
+    s = ["x#", c].pack("a*U").force_encoding("UTF-8")
+    line.(s, s.inspect)
+  end
+end
