@@ -14,10 +14,10 @@ import (
 	"github.com/narudata/naru/logstash/event"
 )
 
-// mostNodes is how many values a YAML dictionary may have, those that references repeat included.
-const mostNodes = 10_000_000
+// mostRepeated is how many values the references of a YAML dictionary may repeat.
+const mostRepeated = 1_000_000
 
-var errYAMLSize = errors.New("its references repeat too much")
+var errYAMLSize = errors.New("it is nested too deeply, or its references repeat too much")
 
 // parseYAML reads the map at the root. A root that is no map has no keys.
 func (f *dictionaryFile) parseYAML(d *dictionary, text []byte) error {
@@ -28,7 +28,7 @@ func (f *dictionaryFile) parseYAML(d *dictionary, text []byte) error {
 	if document.Kind != yaml.DocumentNode || len(document.Content) == 0 || document.Content[0].Kind != yaml.MappingNode {
 		return nil
 	}
-	r := yamlReader{file: f, left: mostNodes}
+	r := yamlReader{file: f, left: mostRepeated}
 	var bad error
 	err := r.members(document.Content[0], 0, func(key event.Value, v event.Value, line int) {
 		switch {
@@ -44,8 +44,20 @@ func (f *dictionaryFile) parseYAML(d *dictionary, text []byte) error {
 }
 
 type yamlReader struct {
-	file *dictionaryFile
-	left int // how many more values there may be
+	file   *dictionaryFile
+	left   int // how many more values may be repeated
+	inside int // of how many references
+}
+
+// enter says whether there may be one more value.
+func (r *yamlReader) enter(depth int) error {
+	if r.inside > 0 {
+		r.left--
+	}
+	if r.left < 0 || depth > event.MaxDepth {
+		return errYAMLSize
+	}
+	return nil
 }
 
 // members gives the members of a map, those of << before its own.
@@ -74,9 +86,11 @@ func (r *yamlReader) members(n *yaml.Node, depth int, give func(key, v event.Val
 func (r *yamlReader) merge(n *yaml.Node, depth int, give func(key, v event.Value, line int)) error {
 	if n.Kind == yaml.AliasNode {
 		n = n.Alias
+		r.inside++
+		defer func() { r.inside-- }()
 	}
-	if r.left--; r.left < 0 || depth > event.MaxDepth {
-		return errYAMLSize
+	if err := r.enter(depth); err != nil {
+		return err
 	}
 	switch n.Kind {
 	case yaml.MappingNode:
@@ -92,11 +106,13 @@ func (r *yamlReader) merge(n *yaml.Node, depth int, give func(key, v event.Value
 }
 
 func (r *yamlReader) value(n *yaml.Node, depth int) (event.Value, error) {
-	if r.left--; r.left < 0 || depth > event.MaxDepth {
-		return event.Value{}, errYAMLSize
+	if err := r.enter(depth); err != nil {
+		return event.Value{}, err
 	}
 	switch n.Kind {
 	case yaml.AliasNode:
+		r.inside++
+		defer func() { r.inside-- }()
 		return r.value(n.Alias, depth+1)
 	case yaml.SequenceNode:
 		list := make([]event.Value, 0, len(n.Content))
