@@ -44,10 +44,12 @@ vuln: ## govulncheck, pinned in tools/go.mod
 
 stale: ## fails when a generated file is not what `make generate` writes
 	$(GO) test -run 'TestTheReferenceIsWhatTheCommandsSay' ./cli
+	$(GO) test -run 'TestTheReferenceOfFiltersIsWhatTheySay' ./logstash
 
-generate: ## docs/reference.md, from the commands and the configuration's types
+generate: ## docs/reference.md and docs/filters.md, from the commands, the configuration's types and the filters
 	$(GO) run . reference > docs/reference.md.new
 	mv docs/reference.md.new docs/reference.md
+	$(GO) test ./logstash -run TestTheReferenceOfFiltersIsWhatTheySay -update
 
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo
