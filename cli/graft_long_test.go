@@ -104,6 +104,9 @@ func (b *graftBench) restoredLike(t *testing.T, r *graftReport, want map[string]
 		t.Errorf("%d answers were compared, %d indices used", equal, len(used))
 	}
 	t.Logf("%d answers are equal, %d differ as engines do: %v", equal, len(excused), excused)
+	if slices.ContainsFunc(r.Plan.Newest(), func(x graft.Index) bool { return x.DataStream == testbed.GraftStream && x.Lane.Grafted() }) {
+		testbed.UseStream(t, b.node, testbed.GraftStream)
+	}
 	b.node.Restart(t)
 	for name, documents := range used {
 		b.node.WaitGreen(t, name)
