@@ -3,6 +3,7 @@ package codec
 // Table lists all codecs: a plugin's name, and what makes one with its options still to be filled in.
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
+		"cef":        func() Plugin { return new(CEF) },
 		"dots":       func() Plugin { return new(Dots) },
 		"es_bulk":    func() Plugin { return new(ESBulk) },
 		"json":       func() Plugin { return new(JSON) },
