@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -66,7 +67,7 @@ func (f *isolatedFlags) isolated(c *common) (*logstash.Isolated, error) {
 
 // logstashTools are the commands that look at what a pipeline does to events.
 func logstashTools(c *common) []*cobra.Command {
-	return []*cobra.Command{newLogstashExplainCommand(c), newLogstashTestCommand(c)}
+	return []*cobra.Command{newLogstashExplainCommand(c), newLogstashTestCommand(c), newLogstashProfileCommand(c)}
 }
 
 func newLogstashExplainCommand(c *common) *cobra.Command {
@@ -149,7 +150,13 @@ func writeExplanation(w io.Writer, width int, x *logstash.Explanation) error {
 		{title: "EVENT", right: true, optional: true}, {title: "AT"}, {title: "STEP", shrink: true}, {title: "RESULT", shrink: true},
 		{title: "TOOK", right: true},
 	}}
-	short := shortPlaces(x)
+	short := shortPlaces(func(yield func(string) bool) {
+		for i := range x.Steps {
+			if !yield(x.Steps[i].At) {
+				return
+			}
+		}
+	})
 	for i := range x.Steps {
 		s := &x.Steps[i]
 		number := ""
@@ -204,10 +211,10 @@ func writeExplanation(w io.Writer, width int, x *logstash.Explanation) error {
 }
 
 // shortPlaces leaves the file out of places if there is only one.
-func shortPlaces(x *logstash.Explanation) func(at string) string {
+func shortPlaces(places iter.Seq[string]) func(at string) string {
 	files := map[string]bool{}
-	for i := range x.Steps {
-		file, _ := splitPlace(x.Steps[i].At)
+	for at := range places {
+		file, _ := splitPlace(at)
 		files[file] = true
 	}
 	return func(at string) string {

@@ -32,7 +32,8 @@ type place struct {
 
 // ReadIsolated parses and compiles the files of one pipeline, without inputs and outputs: each input takes lines with the
 // codec, the type, the tags and the fields that the configuration gives it, and outputs only have their conditions. So inputs
-// and outputs need not be built into naru. The pipeline is nil if there are errors.
+// and outputs need not be built into naru. Without an input, lines are JSON objects, or else messages. The pipeline is nil if
+// there are errors.
 func ReadIsolated(files []syntax.File, s syntax.Options, o Options) (*Isolated, Problems) {
 	return readIsolated(files, "", s, o)
 }
@@ -239,12 +240,13 @@ type feed struct {
 	decoder codec.Decoder
 	x       codec.Context
 	cut     string // what messages are cut at; "" for a codec that takes them whole
+	mixed   bool   // there is no input: what is no JSON object is a text
 	context func() *codec.Context
 }
 
 // newFeed makes a feed of a worker, which gives the events to take.
 func (i *Isolated) newFeed(w *Worker, in *Input, take func(*event.Event)) *feed {
-	f := &feed{in: in, decoder: in.Decoder}
+	f := &feed{in: in, decoder: in.Decoder, mixed: in.Pos.IsZero()}
 	if forker, ok := f.decoder.(codec.Forker); ok {
 		if own, ok := forker.Fork().(codec.Decoder); ok {
 			f.decoder = own
@@ -278,6 +280,14 @@ func (f *feed) line(message []byte) {
 			f.decoder.Decode(f.context(), first)
 			message = rest
 		}
+	}
+	if f.mixed && !bytes.HasPrefix(bytes.TrimSpace(message), []byte("{")) {
+		x := f.context()
+		e := x.New()
+		e.Fields().Set("message", event.StringValue(string(message)))
+		e.Complete(x.Now)
+		x.Emit(e)
+		return
 	}
 	f.decoder.Decode(f.context(), message)
 }

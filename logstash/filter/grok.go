@@ -67,6 +67,8 @@ type PatternTry struct {
 	Matched bool
 	Skipped bool // a text that every match has is not there
 	Err     error
+	Steps   int // that the match took: how often it had to go back
+	Bytes   int // of the text
 	Took    time.Duration
 }
 
@@ -336,7 +338,11 @@ func (f *grokFilter) observed(field *grokField, p *grokPattern, text string) (bo
 	start := time.Now()
 	matched, err := f.try(p, text)
 	took := time.Since(start)
-	f.observe(PatternTry{Field: field.name, Pattern: p.Source, Matched: matched, Skipped: p.skips(text), Err: err, Took: took})
+	t := PatternTry{Field: field.name, Pattern: p.Source, Matched: matched, Skipped: p.skips(text), Err: err, Bytes: len(text), Took: took}
+	if !t.Skipped {
+		t.Steps = p.Regexp.Spent(&f.match)
+	}
+	f.observe(t)
 	return matched, err
 }
 

@@ -156,7 +156,7 @@ func TestGrokTellsWhichPatternsItTries(t *testing.T) {
 		tries = append(tries, p)
 	})
 	run(t, filters, `{"message":"hello there"}`)
-	want := []PatternTry{{Field: "message", Pattern: "id=%{INT:id}", Skipped: true}, {Field: "message", Pattern: "%{WORD:w} there", Matched: true}}
+	want := []PatternTry{{Field: "message", Pattern: "id=%{INT:id}", Skipped: true, Bytes: 11}, {Field: "message", Pattern: "%{WORD:w} there", Matched: true, Bytes: 11}}
 	if d := cmp.Diff(want, tries); d != "" {
 		t.Error(d)
 	}

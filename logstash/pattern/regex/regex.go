@@ -169,6 +169,9 @@ func (re *Regexp) Match(in []byte, from int, m *Match) (bool, error) {
 	return false, nil
 }
 
+// Spent is how many steps the last Match took, of the pattern that m was last used with.
+func (re *Regexp) Spent(m *Match) int { return re.steps - m.left }
+
 func (m *Match) ready(p *program, from int) {
 	if cap(m.slots) < p.slots {
 		m.slots = make([]int32, p.slots, 2*p.slots)

@@ -101,10 +101,10 @@ func (re *Regexp) find(in []byte, from int, m *Match) outcome {
 			budget := m.left
 			m.left = min(budget, firstTry)
 			out := p.run(in, pos, m)
+			m.left += budget - min(budget, firstTry)
 			if out == matched {
 				return out
 			}
-			m.left += budget - min(budget, firstTry)
 			if !bytes.Contains(in[pos:], s.literal) {
 				return failed
 			}
