@@ -136,7 +136,7 @@ type dictionaryFile struct {
 	onlyChanged  bool // it is read again only if the time of its last change is another
 	streaming    bool // YAML is read with fewer types
 	mostRunes    int  // of YAML
-	warn         func(message string, args ...any)
+	warnKey      func(line int, key string) // of a key that is no text
 }
 
 // formatOf gives the format of a dictionary by the name of its file.

@@ -37,7 +37,7 @@ func (f *dictionaryFile) parseYAML(d *dictionary, text []byte) error {
 		case f.regex || !f.exact:
 			bad = fmt.Errorf("line %d: the key %s is no text: put it in quotes", line, rubyText(key))
 		default:
-			f.warn("a key of a dictionary is no text and matches nothing: put it in quotes", "file", f.path, "line", line, "key", rubyText(key))
+			f.warnKey(line, rubyText(key))
 		}
 	})
 	return errors.Join(err, bad)
@@ -101,6 +101,7 @@ func (r *yamlReader) merge(n *yaml.Node, depth int, give func(key, v event.Value
 				return err
 			}
 		}
+	case yaml.DocumentNode, yaml.ScalarNode, yaml.AliasNode: // nothing to merge
 	}
 	return nil
 }
@@ -128,6 +129,7 @@ func (r *yamlReader) value(n *yaml.Node, depth int) (event.Value, error) {
 		m := event.MapValue()
 		err := r.members(n, depth, func(key, v event.Value, _ int) { m.Map().Set(rubyText(key), v) })
 		return m, err
+	case yaml.DocumentNode, yaml.ScalarNode:
 	}
 	switch {
 	case n.Style&(yaml.SingleQuotedStyle|yaml.DoubleQuotedStyle|yaml.LiteralStyle|yaml.FoldedStyle) != 0, n.Tag == "!!str" && n.Style&yaml.TaggedStyle != 0:

@@ -25,7 +25,7 @@ func (d *Drop) Setup(*Setup) (Filter, error) {
 
 // Filter implements Filter.
 func (d *Drop) Filter(_ *Context, e *event.Event) {
-	if d.Percentage >= 100 || rand.Float64()*100 < d.Percentage {
+	if d.Percentage >= 100 || rand.Float64()*100 < d.Percentage { //nolint:gosec // a share of events, no secret
 		e.Cancel()
 	}
 }

@@ -391,7 +391,7 @@ func FuzzYAMLDictionary(f *testing.F) {
 	f.Add("a: &a [*a]")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, streaming := range []bool{false, true} {
-			file := &dictionaryFile{exact: true, streaming: streaming, mostRunes: 1 << 20, warn: func(string, ...any) {}}
+			file := &dictionaryFile{exact: true, streaming: streaming, mostRunes: 1 << 20, warnKey: func(int, string) {}}
 			d := newDictionary(true, false)
 			if err := file.parseYAML(d, []byte(text)); err != nil {
 				continue

@@ -151,7 +151,9 @@ func (t *Translate) setDictionary(s *Setup, f *translate) error {
 		replace: t.RefreshBehaviour == "replace", onlyChanged: t.RefreshInterval <= 300,
 		streaming: t.YAMLLoadStrategy == "streaming", mostRunes: 134_217_728,
 	}
-	file.warn = func(message string, args ...any) { s.Log.Warn(message, append(args, "filter", s.Where)...) }
+	file.warnKey = func(line int, key string) {
+		s.Log.Warn("a key of a dictionary is no text and matches nothing: put it in quotes", "filter", s.Where, "file", file.path, "line", line, "key", key)
+	}
 	if !filepath.IsAbs(file.path) {
 		file.path = filepath.Join(s.Dir, file.path)
 	}
