@@ -132,10 +132,10 @@ func (d *dictionary) keyAt(text string) (string, bool) {
 type dictionaryFile struct {
 	path         string
 	exact, regex bool
-	replace      bool // what was read before is forgotten
-	onlyChanged  bool // it is read again only if the time of its last change is another
-	streaming    bool // YAML is read with fewer types
-	mostRunes    int  // of YAML
+	replace      bool                       // what was read before is forgotten
+	onlyChanged  bool                       // it is read again only if the time of its last change is another
+	streaming    bool                       // YAML is read with fewer types
+	mostRunes    int                        // of YAML
 	warnKey      func(line int, key string) // of a key that is no text
 }
 
