@@ -19,6 +19,7 @@ func Table() map[string]func() Plugin {
 		"kv":          func() Plugin { return new(KV) },
 		"mutate":      func() Plugin { return new(Mutate) },
 		"prune":       func() Plugin { return new(Prune) },
+		"ruby":        func() Plugin { return new(Ruby) },
 		"split":       func() Plugin { return new(Split) },
 		"syslog_pri":  func() Plugin { return new(SyslogPri) },
 		"translate":   func() Plugin { return new(Translate) },
