@@ -278,8 +278,11 @@ func describedBy(text, structName string, options []*option.Description) (summar
 		switch {
 		case strings.HasPrefix(words, "Source: "):
 			source = "\n" + markdown(words)
-		case words == "Differences:":
+		case strings.HasPrefix(words, "Differences:"):
 			listed, differences = true, ""
+			if rest := strings.TrimSpace(strings.TrimPrefix(words, "Differences:")); rest != "" {
+				differences = markdown(sentence(rest)) + "\n"
+			}
 		case isList && listed:
 			for _, item := range list.Items {
 				differences += "- " + difference(item, options) + "\n"

@@ -9,14 +9,17 @@ import (
 	"github.com/narudata/naru/logstash/ruby"
 )
 
-// Ruby runs code for each event. The code is a part of Ruby that naru interprets (see package ruby).
-//
-// Differences: what the subset does not have is an error of the configuration. Code has no access to files, the network, the
-// environment or other programs, and each run is bounded in steps and memory; one that exceeds them is an exception that the
-// code cannot rescue. Code that uses instance or global variables runs for one event at a time. Global variables belong to
-// the filter. Script files (path) are refused.
+// Ruby runs code for each event. The code is a part of Ruby that naru interprets: docs/adr/0013 says which, and why.
 //
 // Source: LogStash::Filters::Ruby of logstash-filter-ruby 3.1.
+//
+// Differences:
+//   - What the subset does not have is an error of the configuration.
+//   - Code has no access to files, the network, the environment or other programs.
+//   - Each run is bounded in steps and memory; one that exceeds them is an exception that the code cannot rescue.
+//   - Code that uses instance or global variables runs for one event at a time.
+//   - Global variables belong to the filter.
+//   - Script files (path) are refused.
 type Ruby struct {
 	option.Common
 	Init         string      `ls:"init" doc:"code that runs once, when the pipeline starts"`
