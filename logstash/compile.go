@@ -7,11 +7,13 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/narudata/naru/connect"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/filter"
 	"github.com/narudata/naru/logstash/option"
+	"github.com/narudata/naru/logstash/ruby"
 	"github.com/narudata/naru/logstash/syntax"
 )
 
@@ -116,6 +118,7 @@ type compiler struct {
 	unbuilt  []string
 	branches int
 	ids      map[string]syntax.Pos
+	shared   filter.Shared
 }
 
 func (c *compiler) errorf(pos syntax.Pos, format string, args ...any) {
@@ -191,7 +194,7 @@ func (c *compiler) filter(p *syntax.Plugin) int {
 		return -1
 	}
 	f, err := plugin.Setup(&filter.Setup{
-		ECS: c.o.ECS, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Style: c.o.EscapeStyle, Where: p.Pos.String(),
+		ECS: c.o.ECS, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Style: c.o.EscapeStyle, Where: p.Pos.String(), Shared: &c.shared,
 		Getenv: func(name string) string {
 			v, _ := c.o.lookup(name)
 			return v
@@ -233,11 +236,40 @@ func (c *compiler) invalid(p *syntax.Plugin, section string, err error) {
 	var of *option.Invalid
 	if errors.As(err, &of) {
 		if a := p.Attribute(of.Option); a != nil && a.Value != nil {
-			c.errorf(a.Value.At(), "%s of %s %s: %v", of.Option, p.Name, section, of.Err)
+			at, reason := within(a.Value, of.Err)
+			c.errorf(at, "%s of %s %s: %v", of.Option, p.Name, section, reason)
 			return
 		}
 	}
 	c.errorf(p.Pos, "%s %s: %v", p.Name, section, err)
+}
+
+// within gives the place that an error in code has in the configuration that the code is in.
+func within(value syntax.Value, err error) (syntax.Pos, error) {
+	at := value.At()
+	s, isString := value.(*syntax.String)
+	e, ok := errors.AsType[*ruby.Error](err)
+	if !ok || !isString || s.Raw != s.Raw[:1]+s.Value+s.Raw[:1] {
+		return at, err
+	}
+	for range e.Line - 1 {
+		n := strings.IndexByte(s.Raw[at.Offset-s.Pos.Offset:], '\n') + 1
+		if n == 0 {
+			return value.At(), err
+		}
+		at.Line, at.Column, at.Offset = at.Line+1, 1, at.Offset+n
+	}
+	if e.Line == 1 {
+		at.Column, at.Offset = at.Column+1, at.Offset+1 // the quote
+	}
+	for _, r := range s.Raw[at.Offset-s.Pos.Offset:] {
+		if e.Column == 1 || r == '\n' {
+			break
+		}
+		e = &ruby.Error{Line: e.Line, Column: e.Column - 1, Reason: e.Reason, Hint: e.Hint}
+		at.Column, at.Offset = at.Column+1, at.Offset+utf8.RuneLen(r)
+	}
+	return at, errors.New(e.Text())
 }
 
 // unknown notes a plugin that is not there.

@@ -17,26 +17,6 @@ import (
 	"github.com/narudata/naru/logstash/syntax"
 )
 
-// changers are the filters whose recorded cases are run here, one filter after another, without conditions.
-var changers = map[string]func() Plugin{
-	"cidr":        func() Plugin { return new(CIDR) },
-	"clone":       func() Plugin { return new(Clone) },
-	"csv":         func() Plugin { return new(CSV) },
-	"de_dot":      func() Plugin { return new(DeDot) },
-	"drop":        func() Plugin { return new(Drop) },
-	"fingerprint": func() Plugin { return new(Fingerprint) },
-	"json":        func() Plugin { return new(JSON) },
-	"json_encode": func() Plugin { return new(JSONEncode) },
-	"mutate":      func() Plugin { return new(Mutate) },
-	"prune":       func() Plugin { return new(Prune) },
-	"split":       func() Plugin { return new(Split) },
-	"syslog_pri":  func() Plugin { return new(SyslogPri) },
-	"translate":   func() Plugin { return new(Translate) },
-	"truncate":    func() Plugin { return new(Truncate) },
-	"urldecode":   func() Plugin { return new(URLDecode) },
-	"uuid":        func() Plugin { return new(UUID) },
-}
-
 // A chain is filters one after another.
 type chain struct {
 	filters []Filter
@@ -55,7 +35,7 @@ func newChain(t testing.TB, config, dir string, ecs ECS, style event.EscapeStyle
 	c.x.Refs.Style = style
 	c.x.New = func() *event.Event { return new(event.Event) }
 	for p := range syntax.Plugins(parsed.Statements(syntax.Filter)) {
-		plugin := changers[p.Name]()
+		plugin := Table()[p.Name]()
 		for _, problem := range option.Decode(p, plugin, option.Env{Dir: dir, Style: style}) {
 			if !problem.Warning {
 				err = errors.Join(err, problem)
@@ -172,7 +152,7 @@ func TestFieldsChangeAsTheyDidInLogstash(t *testing.T) {
 			}
 			c := sections(string(text))
 			if !runsHere(c["config"]) {
-				continue // conditions and other filters: the tests of whole pipelines have it
+				continue // with conditions: the tests of whole pipelines have it
 			}
 			ran++
 			t.Run(area+"/"+strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { runRecorded(t, c) })
@@ -190,7 +170,7 @@ func runsHere(config string) bool {
 	}
 	for _, s := range parsed.Statements(syntax.Filter) {
 		p, ok := s.(*syntax.Plugin)
-		if !ok || changers[p.Name] == nil {
+		if !ok || Table()[p.Name] == nil {
 			return false
 		}
 	}

@@ -31,6 +31,8 @@ type Setup struct {
 	Now    func() time.Time
 	Getenv func(string) string
 	Style  event.EscapeStyle // how field references are escaped
+	// Shared is what the filters of one pipeline share; nil: each has its own.
+	Shared *Shared
 	// Where the plugin stands, for messages: "pipeline.conf:12:3".
 	Where string
 }

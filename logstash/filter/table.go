@@ -3,6 +3,7 @@ package filter
 // Table lists all filters: a plugin's name, and what makes one with its options still to be filled in.
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
+		"aggregate":   func() Plugin { return new(Aggregate) },
 		"cidr":        func() Plugin { return new(CIDR) },
 		"clone":       func() Plugin { return new(Clone) },
 		"csv":         func() Plugin { return new(CSV) },
@@ -11,6 +12,7 @@ func Table() map[string]func() Plugin {
 		"dissect":     func() Plugin { return new(Dissect) },
 		"dns":         func() Plugin { return new(DNS) },
 		"drop":        func() Plugin { return new(Drop) },
+		"elapsed":     func() Plugin { return new(Elapsed) },
 		"fingerprint": func() Plugin { return new(Fingerprint) },
 		"geoip":       func() Plugin { return new(GeoIP) },
 		"grok":        func() Plugin { return new(Grok) },
@@ -22,6 +24,7 @@ func Table() map[string]func() Plugin {
 		"ruby":        func() Plugin { return new(Ruby) },
 		"split":       func() Plugin { return new(Split) },
 		"syslog_pri":  func() Plugin { return new(SyslogPri) },
+		"throttle":    func() Plugin { return new(Throttle) },
 		"translate":   func() Plugin { return new(Translate) },
 		"truncate":    func() Plugin { return new(Truncate) },
 		"urldecode":   func() Plugin { return new(URLDecode) },

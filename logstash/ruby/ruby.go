@@ -42,12 +42,14 @@ type Error struct {
 	Hint         string // another way to write it, if there is one
 }
 
-func (e *Error) Error() string {
-	text := fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Reason)
+func (e *Error) Error() string { return fmt.Sprintf("%d:%d: %s", e.Line, e.Column, e.Text()) }
+
+// Text is Error without the place.
+func (e *Error) Text() string {
 	if e.Hint != "" {
-		text += "; " + e.Hint
+		return e.Reason + "; " + e.Hint
 	}
-	return text
+	return e.Reason
 }
 
 // Budgets of one run.
@@ -61,6 +63,7 @@ const (
 type Options struct {
 	Params []string // names of the values that Run is given, in its order
 	State  *State   // what is kept between runs; nil: nothing before, and nothing shared
+	Keeps  bool     // the values of parameters outlive a run: what is read of events is copied
 	Steps  int      // of each run; 0: DefaultSteps
 	Memory int      // bytes of each run; 0: DefaultMemory
 }
@@ -121,7 +124,7 @@ func Compile(source string, o Options) (*Program, error) {
 	c := &compiler{src: source, state: o.State, params: o.Params}
 	p.body = c.program(tree)
 	p.vars = tree.scope.size
-	p.keeps = c.keeps
+	p.keeps = c.keeps || o.Keeps
 	if len(c.errs) > 0 {
 		errs := make([]error, len(c.errs))
 		for i, e := range c.errs {
