@@ -152,19 +152,19 @@ func (c *csvRows) strictly(dst []event.Value) ([]event.Value, bool, error) {
 // plain reads a value without quotes.
 func (c *csvRows) plain() string {
 	start := c.at
-	_, first := utf8.DecodeRuneInString(c.separator)
-	for c.at < len(c.text) {
-		rest := c.text[c.at:]
-		if rest[0] == '\r' || rest[0] == '\n' || strings.HasPrefix(rest, c.quote) || strings.HasPrefix(rest, c.separator) {
-			break
-		}
-		if c.at == start && strings.HasPrefix(rest, c.separator[:first]) {
-			break // as the original: what begins as the separator does begins no value
-		}
-		_, n := utf8.DecodeRuneInString(rest)
-		c.at += n
+	quote, separator := c.quote[0], c.separator[0]
+	if _, n := utf8.DecodeRuneInString(c.separator); strings.HasPrefix(c.text[start:], c.separator[:n]) {
+		return "" // as the original: what begins as the separator does begins no value
 	}
-	return c.text[start:c.at]
+	for ; c.at < len(c.text); c.at++ {
+		switch b := c.text[c.at]; {
+		case b == '\r' || b == '\n',
+			b == quote && strings.HasPrefix(c.text[c.at:], c.quote),
+			b == separator && strings.HasPrefix(c.text[c.at:], c.separator):
+			return c.text[start:c.at]
+		}
+	}
+	return c.text[start:]
 }
 
 // quotes counts the quotes that stand here, and passes them.

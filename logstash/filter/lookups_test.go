@@ -404,3 +404,32 @@ func FuzzYAMLDictionary(f *testing.F) {
 		}
 	})
 }
+
+func BenchmarkCSV(b *testing.B) {
+	c, err := newChain(b, `filter { csv { columns => ["time","host","user","action","status","bytes"] convert => { "bytes" => "integer" } } }`, b.TempDir(), ECSDisabled, event.None)
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := event.StringValue(`2020-01-02T03:04:05Z,web-1,"Ann, B.",login,ok,1234`)
+	e := event.New()
+	b.ReportAllocs()
+	for b.Loop() {
+		e.Reset()
+		e.Fields().Set("message", text)
+		c.filters[0].Filter(c.x, e)
+	}
+}
+
+func BenchmarkTranslate(b *testing.B) {
+	c, err := newChain(b, `filter { translate { source => "status" target => "text" dictionary => { "200" => "ok" "404" => "not found" } fallback => "other" } }`, b.TempDir(), ECSDisabled, event.None)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e := event.New()
+	b.ReportAllocs()
+	for b.Loop() {
+		e.Reset()
+		e.Fields().Set("status", event.StringValue("404"))
+		c.filters[0].Filter(c.x, e)
+	}
+}

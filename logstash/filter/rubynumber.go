@@ -90,6 +90,11 @@ func hexFloat(s string) (float64, error) {
 // between them, blanks around.
 func strictInt(s string) (event.Value, error) {
 	bad := func() (event.Value, error) { return event.Value{}, fmt.Errorf("%.60q is no integer", s) }
+	if len(s) > 0 && len(s) < 19 && s[0] >= '1' && s[0] <= '9' {
+		if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+			return event.IntValue(n), nil // the usual case
+		}
+	}
 	text := strings.Trim(s, " \t\n\v\f\r")
 	negative := false
 	if text != "" && (text[0] == '-' || text[0] == '+') {
