@@ -17,11 +17,13 @@ import (
 // The filters of a pipeline that have the same task_id share their maps. One event at a time is in any of them. Options of
 // timeouts can be given to one filter of each task_id only.
 //
-// Differences: the code is the part of Ruby that the filter ruby has. Maps in aggregate_maps_path are JSON, not Ruby's Marshal:
-// files of Logstash cannot be read, and symbols and times in maps come back as strings. An event without the field of
-// timeout_timestamp_field gets the tag _aggregateexception, where Logstash stops the pipeline.
-//
 // Source: LogStash::Filters::Aggregate of logstash-filter-aggregate 2.10.
+//
+// Differences:
+//   - The code is the part of Ruby that the filter ruby has.
+//   - Maps in aggregate_maps_path are JSON, not Ruby's Marshal: files of Logstash cannot be read, and symbols and times in
+//     maps come back as strings.
+//   - An event without the field of timeout_timestamp_field gets the tag _aggregateexception; Logstash stops the pipeline.
 type Aggregate struct {
 	option.Common
 	TaskID            string          `ls:"task_id,required" doc:"what the events of a task have in common: a text with references"`
