@@ -7,7 +7,7 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-go fuzz clean
+.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-go fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -54,15 +54,19 @@ generate: ## docs/reference.md and docs/filters.md, from the commands, the confi
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo
 
-bench: ## live documents out of a large repository, beside Lucene's own reader; then bench-graft (needs Java, Maven, python3)
+bench: ## live documents out of a large repository, beside Lucene's own reader; then bench-graft, bench-logstash (needs Java, Maven, python3)
 	bench/bench.sh
 	bench/graft.sh
+	bench/logstash.sh
 
 bench-carry: ## a million documents into OpenSearch, beside _bulk alone, _reindex and elasticdump (needs Java, Maven, python3, npm)
 	bench/carry.sh
 
 bench-graft: ## a million documents grafted into OpenSearch, beside naru carry and _reindex (needs Java, Maven, python3)
 	bench/graft.sh
+
+bench-logstash: ## Logstash pipelines, beside gogstash (needs python3)
+	bench/logstash.sh
 
 bench-go: ## benchmarks of the packages: MB/s and allocations
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
