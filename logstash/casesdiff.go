@@ -21,23 +21,83 @@ func (r *suiteRunner) compare(c *Case) ([]Difference, error) {
 			return nil, err
 		}
 	}
+	pairs, err := r.align(c)
+	if err != nil {
+		return nil, err
+	}
 	var out []Difference
-	for n := range max(len(c.Expect), len(r.found)) {
+	for _, at := range pairs {
 		switch {
-		case n >= len(c.Expect):
-			found, err := r.prepared(r.found[n], c, nil)
+		case at.expected < 0:
+			found, err := r.prepared(r.found[at.found], c, nil)
 			if err != nil {
 				return nil, err
 			}
-			out = append(out, Difference{Event: n + 1, Found: encoded(found)})
-		case n >= len(r.found):
-			out = append(out, Difference{Event: n + 1, Expected: compact(c.Expect[n])})
+			out = append(out, Difference{Event: at.found + 1, Found: encoded(found)})
+		case at.found < 0:
+			out = append(out, Difference{Event: at.expected + 1, Expected: compact(c.Expect[at.expected])})
 		default:
-			d, err := r.pair(c, n, n)
+			d, err := r.pair(c, at.expected, at.found)
 			if err != nil {
 				return nil, err
 			}
 			out = append(out, d...)
+		}
+	}
+	return out, nil
+}
+
+// aligned is an expected event and the one it is compared with, by their places; -1 for none.
+type aligned struct{ expected, found int }
+
+// mostAligned is up to how many pairs of events are looked at for those that are equal.
+const mostAligned = 10_000
+
+// align says which events are compared. If there are as many as expected, those at the same places are; else those between
+// two that are as expected, so that one event too many does not make all that follow differ.
+func (r *suiteRunner) align(c *Case) ([]aligned, error) {
+	n, m := len(c.Expect), len(r.found)
+	equal := func(int, int) bool { return false }
+	if n != m && n*m <= mostAligned {
+		same := make([]bool, n*m)
+		for i := range n {
+			for j := range m {
+				d, err := r.pair(c, i, j)
+				if err != nil {
+					return nil, err
+				}
+				same[i*m+j] = len(d) == 0
+			}
+		}
+		equal = func(i, j int) bool { return same[i*m+j] }
+	}
+	var out []aligned
+	for i, j := 0, 0; i < n || j < m; {
+		// The nearest two that are equal: those before them are compared as they stand.
+		ahead := n - i + m - j
+		nextI, nextJ := n, m
+		for a := i; a < n && a-i < ahead; a++ {
+			for b := j; b < m && a-i+b-j < ahead; b++ {
+				if equal(a, b) {
+					ahead, nextI, nextJ = a-i+b-j, a, b
+				}
+			}
+		}
+		for i < nextI || j < nextJ {
+			at := aligned{-1, -1}
+			if i < nextI {
+				at.expected = i
+				i++
+			}
+			if j < nextJ {
+				at.found = j
+				j++
+			}
+			out = append(out, at)
+		}
+		if i < n && j < m {
+			out = append(out, aligned{i, j})
+			i, j = i+1, j+1
 		}
 	}
 	return out, nil
@@ -81,7 +141,7 @@ func (r *suiteRunner) pair(c *Case, expected, n int) ([]Difference, error) {
 			return nil, err
 		}
 	}
-	d := caseDiffer{event: expected + 1, partial: c.Partial}
+	d := caseDiffer{event: n + 1, partial: c.Partial}
 	d.maps("", want, found)
 	return d.out, nil
 }
