@@ -48,7 +48,6 @@ type Step struct {
 	Drops    bool           `json:"drops,omitempty"`
 	Notes    []string       `json:"notes,omitempty"` // what was logged
 	Took     time.Duration  `json:"nanoseconds"`
-	pos      syntax.Pos
 }
 
 // An ExplainedTry is a pattern that a filter tried.
