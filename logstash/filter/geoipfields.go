@@ -271,7 +271,7 @@ func javaAddress(ip netip.Addr) string {
 		if i > 0 {
 			b = append(b, ':')
 		}
-		b = fmt.Appendf(b, "%x", uint16(groups[i])<<8|uint16(groups[i+1]))
+		b = fmt.Appendf(b, "%x", uint16(groups[i])<<8|uint16(groups[i+1])) //nolint:gosec // there are 16 of them
 	}
 	return string(b)
 }

@@ -300,8 +300,8 @@ func (v *uaVersion) version(agent string) *string {
 	if v.parts[1] == nil || v.parts[2] == nil || v.parts[3] != nil {
 		return &text
 	}
-	_, rest, found := strings.Cut(agent, text)
-	if rest, found = strings.CutPrefix(rest, "."); found {
+	_, rest, _ := strings.Cut(agent, text)
+	if rest, found := strings.CutPrefix(rest, "."); found {
 		number, _, ends := strings.Cut(rest, " ")
 		if n, err := strconv.ParseInt(number, 10, 64); err == nil && ends && strconv.FormatInt(n, 10) == number {
 			text += "." + number

@@ -118,7 +118,7 @@ var arrayBasics = table{
 	"to_ary": {0, 0, func(_ *exec, s any, _ []any, _ *proc) any { return s }, false},
 	"each": {0, 0, func(x *exec, s any, _ []any, b *proc) any {
 		self := s.(*array)
-		for i := 0; i < len(self.v); i++ {
+		for i := 0; i < len(self.v); i++ { //nolint:intrange // the block may change its length
 			x.call1(b, self.v[i])
 		}
 		return s

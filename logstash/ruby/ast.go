@@ -93,7 +93,6 @@ type (
 		at
 		recv node
 		args []node
-		safe bool
 	}
 	multi struct { // a, (b, c), *d
 		at

@@ -156,6 +156,7 @@ func (c *compiler) passed(n *call) (make func(x *exec) *proc, b *blockCode) {
 		if l, ok := m.args[0].(*literal); ok {
 			if name, ok := l.value.(symbol); ok {
 				if own := c.state.methods[string(name)]; own != nil {
+					c.keeps = true // it may use variables that do
 					return func(*exec) *proc {
 						return &proc{native: func(x *exec, args []any) any { return x.invoke(own, args, nil) }}
 					}, nil
@@ -287,6 +288,7 @@ func breakable(do code, b *blockCode) code {
 // function compiles a call without receiver.
 func (c *compiler) function(n *call) code {
 	if own := c.state.methods[n.name]; own != nil {
+		c.keeps = true // it may use variables that do
 		args := c.arguments(n.args)
 		block, b := c.passed(n)
 		return breakable(func(x *exec) any {

@@ -45,7 +45,7 @@ func (x *exec) leadingInteger(s string, base int) any {
 		s = s[2:]
 	}
 	digits := make([]byte, 0, 20)
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		if s[i] == '_' && len(digits) > 0 && s[i-1] != '_' {
 			continue
 		}

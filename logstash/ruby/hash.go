@@ -190,7 +190,7 @@ var hashMethods = table{
 	}, true},
 	"transform_values!": {0, 0, func(x *exec, s any, _ []any, b *proc) any {
 		h := x.thaw(s)
-		for i := 0; i < len(h.list); i++ {
+		for i := 0; i < len(h.list); i++ { //nolint:intrange // the block may change its length
 			v := x.call1(b, h.list[i].value)
 			if i < len(h.list) {
 				h.list[i].value = v

@@ -153,16 +153,16 @@ func (p *parser) endsLine() bool {
 func (p *parser) continues() bool {
 	i := p.off
 	for i < len(p.src) {
-		switch c := p.src[i]; {
-		case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+		switch p.src[i] {
+		case ' ', '\t', '\r', '\n':
 			i++
-		case c == '#':
+		case '#':
 			for i < len(p.src) && p.src[i] != '\n' {
 				i++
 			}
-		case c == '.':
+		case '.':
 			return p.byteAt(i+1) != '.'
-		case c == '&':
+		case '&':
 			return p.byteAt(i+1) == '.'
 		default:
 			return false

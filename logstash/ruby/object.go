@@ -10,12 +10,12 @@ import (
 )
 
 // random is what rand and shuffle use.
-var random = rand.New(lockedSource{})
+var random = rand.New(lockedSource{}) //nolint:gosec // no secrets are made of it
 
 // lockedSource is the source of the runtime, which may be used concurrently.
 type lockedSource struct{}
 
-func (lockedSource) Uint64() uint64 { return rand.Uint64() }
+func (lockedSource) Uint64() uint64 { return rand.Uint64() } //nolint:gosec // no secrets are made of it
 
 var newRegexpOptions regex.Options
 

@@ -230,9 +230,10 @@ func (p *parser) looksMultiple() bool {
 		c := p.src[i]
 		switch {
 		case quote != 0:
-			if c == '\\' {
+			switch c {
+			case '\\':
 				i++
-			} else if c == quote {
+			case quote:
 				quote = 0
 			}
 		case c == '"' || c == '\'':

@@ -77,14 +77,14 @@ func (p *parser) binaryExpression(least int) node {
 		begin := p.tok.at
 		p.next()
 		p.skipLines()
-		switch {
-		case op == ".." || op == "...":
+		switch op {
+		case "..", "...":
 			r := &rangeLit{at: at(begin), from: left, exclusive: op == "..."}
 			if p.beginsValue() {
 				r.to = p.binaryExpression(prec + 1)
 			}
 			left = r
-		case op == "&&" || op == "||":
+		case "&&", "||":
 			var right node
 			if p.tok.kind == tKeyword && (p.tok.text == "return" || p.tok.text == "next" || p.tok.text == "break") || p.tok.is("not") {
 				right = p.notExpression()
@@ -95,16 +95,16 @@ func (p *parser) binaryExpression(least int) node {
 				right = p.assignTo(right)
 			}
 			left = &logic{at: at(begin), or: op == "||", left: left, right: right}
-		case op == "**":
+		case "**":
 			right := p.binaryExpression(13)
 			if l, ok := left.(*literal); ok && p.src[l.pos()] == '-' {
 				left = &unary{l.at, "-", &binaryNode{at(begin), op, p.negated(l), right}}
 			} else {
 				left = &binaryNode{at(begin), op, left, right}
 			}
-		case op == "!=":
+		case "!=":
 			left = &not{at(begin), &binaryNode{at(begin), "==", left, p.binaryExpression(prec + 1)}}
-		case op == "!~":
+		case "!~":
 			left = &not{at(begin), &binaryNode{at(begin), "=~", left, p.binaryExpression(prec + 1)}}
 		default:
 			b := &binaryNode{at(begin), op, left, p.binaryExpression(prec + 1)}
@@ -234,7 +234,7 @@ func (p *parser) primary() node {
 		case p.tok.is(".") || p.tok.is("&."):
 			safe := p.tok.is("&.")
 			p.next()
-			n = p.method(n, safe, begin)
+			n = p.method(n, safe)
 		case p.tok.is("::"):
 			p.next()
 			if c, ok := n.(*constant); ok && p.tok.kind == tConst && p.byteAt(p.tok.end) != '(' {
@@ -242,7 +242,7 @@ func (p *parser) primary() node {
 				p.next()
 				continue
 			}
-			n = p.method(n, false, begin)
+			n = p.method(n, false)
 		case p.tok.is("[") && (!p.tok.space || !p.prev.command) && !p.tok.newline:
 			p.next()
 			n = &index{at: at(begin), recv: n, args: p.arguments("]")}
@@ -269,7 +269,7 @@ func (p *parser) takesBlock(n node) bool {
 func (p *parser) addBlock(n node, b *blockNode) { n.(*call).block = b }
 
 // method reads the name and the arguments of a call, behind the dot.
-func (p *parser) method(recv node, safe bool, begin int) node {
+func (p *parser) method(recv node, safe bool) node {
 	c := &call{at: at(p.tok.at), recv: recv, safe: safe}
 	switch {
 	case p.tok.is("("): // .( calls a proc

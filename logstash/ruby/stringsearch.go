@@ -156,7 +156,7 @@ var stringSearch = table{
 		re := x.literalRegexp(a[0])
 		x.each(re, s.(*str).s, func(m *matchData) bool {
 			x.match = m
-			var v any = m.group(x, 0)
+			v := m.group(x, 0)
 			if len(m.groups) > 2 {
 				v = m.list(x, 1)
 			}
@@ -487,7 +487,7 @@ func (x *exec) template(out []byte, text string, m *matchData) []byte {
 			continue
 		}
 		i++
-		group := -1
+		var group int
 		switch c := text[i]; {
 		case c >= '0' && c <= '9':
 			group = int(c - '0')
