@@ -160,7 +160,7 @@ func (c *compiler) branch(to *program, s *syntax.Branch, plugin func(*syntax.Plu
 	var ends []int // jumps to behind the branch
 	for i, arm := range s.Arms {
 		at := len(*to)
-		*to = append(*to, instruction{do: branch, cond: c.condition(arm.Cond), where: c.branches, pos: arm.Pos})
+		*to = append(*to, instruction{do: branch, cond: c.condition(arm.Cond), where: c.branches, pos: arm.Pos, text: conditionText(arm.Cond)})
 		c.branches++
 		c.body(to, arm.Body, plugin)
 		if i+1 < len(s.Arms) || s.Else != nil {

@@ -109,6 +109,7 @@ type instruction struct {
 	cond   condition
 	where  int // of branch: which of the worker's counts of failures
 	pos    syntax.Pos
+	text   string // of branch: the condition
 }
 
 type operation uint8
