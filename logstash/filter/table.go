@@ -19,6 +19,7 @@ func Table() map[string]func() Plugin {
 		"json":        func() Plugin { return new(JSON) },
 		"json_encode": func() Plugin { return new(JSONEncode) },
 		"kv":          func() Plugin { return new(KV) },
+		"metrics":     func() Plugin { return new(Metrics) },
 		"mutate":      func() Plugin { return new(Mutate) },
 		"prune":       func() Plugin { return new(Prune) },
 		"ruby":        func() Plugin { return new(Ruby) },
