@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/filter"
 	"github.com/narudata/naru/logstash/syntax"
@@ -92,6 +93,16 @@ func (p *Pipeline) Close() error {
 func (p *Pipeline) MaxWorkers() int {
 	for i := range p.Plugins {
 		if p.Plugins[i].Alone {
+			return 1
+		}
+	}
+	for _, in := range p.Inputs {
+		if a, ok := in.Decoder.(codec.Ordered); ok && a.Alone() {
+			return 1
+		}
+	}
+	for _, out := range p.Outputs {
+		if a, ok := out.Encoder.(codec.Ordered); ok && a.Alone() {
 			return 1
 		}
 	}

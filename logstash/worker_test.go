@@ -126,6 +126,22 @@ func TestAFilterThatSeesAllEventsHasOneWorker(t *testing.T) {
 	}
 }
 
+func TestACodecThatSeesTheFirstLineHasOneWorker(t *testing.T) {
+	for text, want := range map[string]int{
+		`input { stdin { codec => csv { autodetect_column_names => true } } }`:        1,
+		`output { stdout { codec => csv { include_headers => true } } }`:              1,
+		`input { stdin { codec => csv { } } } output { stdout { codec => csv { } } }`: 0,
+	} {
+		p, problems := twins(t, text)
+		if err := problems.Err(); err != nil {
+			t.Fatal(err)
+		}
+		if n := p.MaxWorkers(); n != want {
+			t.Errorf("%s: %d workers, not %d", text, n, want)
+		}
+	}
+}
+
 func TestProblemsAreAllNamedWithTheirPlace(t *testing.T) {
 	_, problems := twins(t, `input { beats { } stdin { codec => cef { } } }
 filter {

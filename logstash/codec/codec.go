@@ -38,6 +38,13 @@ type Forker interface {
 	Fork() Codec
 }
 
+// An Ordered is a codec that perhaps must see all messages or events of an input or output, in their order: when Alone says so,
+// only one worker may use it.
+type Ordered interface {
+	Codec
+	Alone() bool
+}
+
 // A Flusher is a decoder that holds events back.
 type Flusher interface {
 	Decoder

@@ -4,6 +4,7 @@ package codec
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
 		"cef":        func() Plugin { return new(CEF) },
+		"csv":        func() Plugin { return new(CSV) },
 		"dots":       func() Plugin { return new(Dots) },
 		"es_bulk":    func() Plugin { return new(ESBulk) },
 		"json":       func() Plugin { return new(JSON) },

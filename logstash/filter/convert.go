@@ -6,6 +6,7 @@ import (
 
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/option"
+	"github.com/narudata/naru/logstash/pattern/number"
 )
 
 // addConversion adds the conversion of a field.
@@ -151,15 +152,15 @@ func toInteger(v event.Value) (event.Value, error) {
 
 func textToInteger(s string) (event.Value, error) {
 	switch {
-	case isHex(s):
-		f, err := hexFloat(s)
+	case number.IsHex(s):
+		f, err := number.Hex(s)
 		switch {
 		case err != nil:
 			return event.Value{}, err
 		case strings.Contains(s, "."):
 			return floatInt(f)
 		}
-		return strictInt(s)
+		return number.Integer(s)
 	case strings.ContainsAny(s, "eE"):
 		return scientificInt(s)
 	}
@@ -184,7 +185,7 @@ func toFloat(v event.Value) (event.Value, error) {
 	case event.Float:
 		return v, nil
 	case event.Int, event.BigInt, event.Decimal:
-		return event.FloatValue(approximate(v)), nil
+		return event.FloatValue(number.Approximate(v)), nil
 	case event.Bool:
 		if v.Bool() {
 			return event.FloatValue(1), nil
@@ -193,7 +194,7 @@ func toFloat(v event.Value) (event.Value, error) {
 	case event.Time:
 		return event.FloatValue(float64(v.Time().Unix()) + float64(v.Time().Nanosecond())/1e9), nil
 	case event.String:
-		f, err := strictFloat(plainNumber(v.Str()))
+		f, err := number.Float(plainNumber(v.Str()))
 		return event.FloatValue(f), err
 	}
 	return v, fmt.Errorf("cannot make a float of %s", v.Kind())

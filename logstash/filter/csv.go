@@ -10,6 +10,7 @@ import (
 
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/option"
+	"github.com/narudata/naru/logstash/pattern/csv"
 )
 
 // CSV cuts a line of comma-separated values into fields. Values are texts, or null where there is nothing between two
@@ -45,7 +46,7 @@ type csvFilter struct {
 	*CSV
 	where   string
 	style   event.EscapeStyle
-	format  csvFormat
+	format  csv.Format
 	bad     error // why no line can be read
 	target  string
 	columns *csvColumns
@@ -66,23 +67,20 @@ type csvColumn struct {
 	known   bool // false: there is nothing in the line that names the columns
 	ref     *event.Ref
 	err     error // why there is no ref
-	convert func(string) event.Value
+	convert csv.Converter
 	boolean bool
 }
 
 // Setup implements Plugin.
 func (c *CSV) Setup(s *Setup) (Filter, error) {
-	f := &csvFilter{CSV: c, where: s.Where, style: s.Style, format: csvFormat{c.Separator, c.QuoteChar}, columns: &csvColumns{}}
-	if c.QuoteChar == `\x00` {
-		f.format.quote = "\x00"
-	}
-	if f.bad = f.format.check(); f.bad != nil {
+	f := &csvFilter{CSV: c, where: s.Where, style: s.Style, format: csv.NewFormat(c.Separator, c.QuoteChar), columns: &csvColumns{}}
+	if f.bad = f.format.Check(); f.bad != nil {
 		s.Log.Warn("csv can read no line", "filter", s.Where, "error", f.bad)
 	}
 	var problems []error
 	for _, p := range c.Convert {
-		if kind := option.Text(p.Value); kind != "boolean" && csvConverters[kind] == nil {
-			problems = append(problems, option.Errorf("convert", "invalid type %q of %s: expected integer, float, date, date_time or boolean", kind, p.Key))
+		if kind := option.Text(p.Value); csv.NewConverter(kind) == nil {
+			problems = append(problems, option.Errorf("convert", "invalid type %q of %s: expected %s", kind, p.Key, csv.Kinds))
 		}
 	}
 	if err := errors.Join(problems...); err != nil {
@@ -111,8 +109,8 @@ func (f *csvFilter) column(name string) csvColumn {
 	}
 	c.ref, c.err = f.style.Parse(f.target + path)
 	if kind, ok := f.Convert.Get(name); ok {
-		c.convert = csvConverters[option.Text(kind)]
-		c.boolean = c.convert == nil
+		c.convert = csv.NewConverter(option.Text(kind))
+		c.boolean = option.Text(kind) == "boolean"
 	}
 	return c
 }
@@ -148,11 +146,11 @@ func (f *csvFilter) read(e *event.Event, source event.Value) error {
 	case source.Kind() != event.String:
 		return errCSVSource
 	}
-	rows, err := newCSVRows(f.format, source.Str())
+	rows, err := csv.Read(f.format, source.Str())
 	if err != nil {
 		return err
 	}
-	row, ok, err := rows.next(f.row[:0])
+	row, ok, err := rows.Next(f.row[:0])
 	f.row = row[:0]
 	if err != nil {
 		return err
@@ -225,11 +223,8 @@ func (c *csvColumn) set(e *event.Event, v event.Value) error {
 	switch {
 	case c.err != nil:
 		return c.err
-	case c.boolean:
-		if v.Nil() {
-			return fmt.Errorf("csv: column %s is empty and cannot be a boolean", c.name)
-		}
-		v = csvBoolean(v.Str())
+	case c.boolean && v.Nil():
+		return fmt.Errorf("csv: column %s is empty and cannot be a boolean", c.name)
 	case c.convert != nil && !v.Nil():
 		v = c.convert(v.Str())
 	}

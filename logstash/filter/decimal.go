@@ -4,6 +4,8 @@ import (
 	"math/big"
 	"strconv"
 	"strings"
+
+	"github.com/narudata/naru/logstash/pattern/number"
 )
 
 // A decimal is a java.math.BigDecimal: unscaled × 10^-scale.
@@ -13,7 +15,7 @@ type decimal struct {
 }
 
 // mostDigits bounds numbers that are written out, so that 1e999999999 does not fill the memory.
-const mostDigits = 10_000
+const mostDigits = number.MostDigits
 
 // parseDecimal reads a number as the constructor of BigDecimal does: an optional sign, digits with at most one point, and an
 // optional exponent.

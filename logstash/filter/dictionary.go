@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/pattern/csv"
 	"github.com/narudata/naru/logstash/pattern/regex"
 )
 
@@ -214,14 +215,14 @@ func parseJSONDictionary(d *dictionary, text []byte) error {
 
 // parseCSVDictionary reads keys and values from the first two columns.
 func parseCSVDictionary(d *dictionary, text string) error {
-	rows, err := newCSVRows(csvFormat{",", `"`}, text)
+	rows, err := csv.Read(csv.NewFormat(",", `"`), text)
 	if err != nil {
 		return err
 	}
 	var row []event.Value
 	for {
 		var ok bool
-		if row, ok, err = rows.next(row[:0]); err != nil || !ok {
+		if row, ok, err = rows.Next(row[:0]); err != nil || !ok {
 			return err
 		}
 		if len(row) == 0 || row[0].Nil() {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -331,58 +330,6 @@ func FuzzNetworks(f *testing.F) {
 			t.Errorf("%s is not masked: %s", address, a)
 		}
 	})
-}
-
-// What is written as CSV is read as the same.
-func FuzzCSV(f *testing.F) {
-	for _, s := range []string{"a,b", "\"a,\"\"b\",c\n", "a\r\nb", "x\"y", ",,", "\"", "ä;ö"} {
-		f.Add(s, ",", `"`)
-	}
-	f.Add("a||b|c||'d'", "||", "'")
-	f.Fuzz(func(t *testing.T, in, separator, quote string) {
-		format := csvFormat{separator, quote}
-		if format.check() != nil || !utf8.ValidString(separator) || !utf8.ValidString(quote) {
-			return
-		}
-		rows, err := newCSVRows(format, in)
-		if err != nil {
-			return
-		}
-		for range len(in) + 2 {
-			row, ok, err := rows.next(nil)
-			if err != nil || !ok {
-				return
-			}
-			checkRow(t, format, row)
-		}
-		t.Fatalf("%q has more rows than bytes", in)
-	})
-}
-
-func checkRow(t *testing.T, format csvFormat, row []event.Value) {
-	t.Helper()
-	if strings.ContainsAny(format.separator+format.quote, "\r\n") || strings.Contains(format.separator, format.quote) {
-		return
-	}
-	var written []string
-	for _, v := range row {
-		text := ""
-		if !v.Nil() {
-			text = format.quote + strings.ReplaceAll(v.Str(), format.quote, format.quote+format.quote) + format.quote
-		}
-		written = append(written, text)
-	}
-	again, err := newCSVRows(format, strings.Join(written, format.separator))
-	if err != nil {
-		t.Fatal(err)
-	}
-	read, ok, err := again.next(nil)
-	if err != nil || !ok && len(row) > 1 {
-		t.Fatalf("%q: %v", again.text, err)
-	}
-	if d := cmp.Diff(rowOf(row), rowOf(read)); d != "" && ok && again.end == "\n" {
-		t.Fatalf("%q: (-want +got)\n%s", again.text, d)
-	}
 }
 
 func FuzzYAMLDictionary(f *testing.F) {

@@ -6,13 +6,14 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/pattern/csv"
+	"github.com/narudata/naru/logstash/pattern/number"
 	"github.com/narudata/naru/logstash/pattern/regex"
 )
 
@@ -60,12 +61,12 @@ func rowOf(values []event.Value) any {
 
 func TestCSVIsReadAsRubyReadsIt(t *testing.T) {
 	recordedLines(t, "csv", func(line []any) {
-		format, in := csvFormat{text(line[0]), text(line[1])}, text(line[2])
+		format, in := csv.NewFormat(text(line[0]), text(line[1])), text(line[2])
 		var all any = []any{}
 		var first any
-		rows, err := newCSVRows(format, in)
+		rows, err := csv.Read(format, in)
 		for n := 0; err == nil; n++ {
-			row, ok, readErr := rows.next(nil)
+			row, ok, readErr := rows.Next(nil)
 			if err = readErr; err != nil || !ok {
 				break
 			}
@@ -80,10 +81,10 @@ func TestCSVIsReadAsRubyReadsIt(t *testing.T) {
 			}
 		}
 		if d := cmp.Diff(line[3], first); d != "" {
-			t.Errorf("the first row of %q with %q and %q: (-want +got)\n%s", in, format.separator, format.quote, d)
+			t.Errorf("the first row of %q with %q and %q: (-want +got)\n%s", in, format.Separator, format.Quote, d)
 		}
 		if d := cmp.Diff(line[4], all); d != "" {
-			t.Errorf("the rows of %q with %q and %q: (-want +got)\n%s", in, format.separator, format.quote, d)
+			t.Errorf("the rows of %q with %q and %q: (-want +got)\n%s", in, format.Separator, format.Quote, d)
 		}
 	})
 }
@@ -105,7 +106,7 @@ func TestNumbersAreReadAsRubyReadsThem(t *testing.T) {
 		if got := shown(toFloat(event.StringValue(in))); got != line[2] && line[2] != "any" {
 			t.Errorf("%q as a float: %s, not %s", in, got, line[2])
 		}
-		if got := shown(strictInt(in)); got != line[3] && line[3] != "any" {
+		if got := shown(number.Integer(in)); got != line[3] && line[3] != "any" {
 			t.Errorf("Integer(%q): %s, not %s", in, got, line[3])
 		}
 	})
@@ -189,34 +190,13 @@ func TestCSVConvertsDatesAsRuby(t *testing.T) {
 	}
 	recordedLines(t, "dates", func(line []any) {
 		in := text(line[0])
-		if got := shown(csvDate(in)); got != line[1] {
+		if got := shown(csv.Date(in)); got != line[1] {
 			t.Errorf("%q as a date: %s, not %s", in, got, line[1])
 		}
-		if got := shown(csvDateTime(in)); got != line[2] {
+		if got := shown(csv.DateTime(in)); got != line[2] {
 			t.Errorf("%q as a time: %s, not %s", in, got, line[2])
 		}
 	})
-}
-
-func TestOneLineOfManyIsReadOnce(t *testing.T) {
-	rows, err := newCSVRows(csvFormat{",", `"`}, strings.Repeat("a,b\n", 3))
-	if err != nil {
-		t.Fatal(err)
-	}
-	n := 0
-	for {
-		_, ok, err := rows.next(nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !ok {
-			break
-		}
-		n++
-	}
-	if n != 3 {
-		t.Errorf("%d rows", n)
-	}
 }
 
 func TestTextsAreInspectedAsInRuby(t *testing.T) {

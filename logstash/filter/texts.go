@@ -11,6 +11,7 @@ import (
 
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/option"
+	"github.com/narudata/naru/logstash/pattern/number"
 )
 
 // bytesOf gives the bytes of s, which must not be changed.
@@ -231,10 +232,4 @@ func signed(s string) (rest string, negative bool) {
 }
 
 // leadingDigits gives the digits that s begins with, with single underscores between them.
-func leadingDigits(s string) string {
-	n := 0
-	for n < len(s) && (s[n] >= '0' && s[n] <= '9' || s[n] == '_' && n > 0 && s[n-1] != '_' && n+1 < len(s) && s[n+1] >= '0' && s[n+1] <= '9') {
-		n++
-	}
-	return s[:n]
-}
+func leadingDigits(s string) string { return number.LeadingDigits(s) }

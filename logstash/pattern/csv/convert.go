@@ -1,4 +1,4 @@
-package filter
+package csv
 
 import (
 	"cmp"
@@ -8,29 +8,50 @@ import (
 	"time"
 
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/pattern/number"
 )
 
-// csvConverters are the types of convert but boolean. What they cannot read stays a text.
-var csvConverters = map[string]func(string) event.Value{
-	"integer": func(s string) event.Value {
-		if v, err := strictInt(s); err == nil {
-			return v
-		}
-		return event.StringValue(s)
-	},
-	"float": func(s string) event.Value {
-		if f, err := strictFloat(strings.Trim(s, " \t\n\v\f\r")); err == nil {
-			return event.FloatValue(f)
-		}
-		return event.StringValue(s)
-	},
-	"date":      csvDate,
-	"date_time": csvDateTime,
+// A Converter makes a value of a text. What it cannot read stays a text.
+type Converter func(string) event.Value
+
+// Kinds are the names of converters, for people.
+const Kinds = "integer, float, date, date_time or boolean"
+
+// NewConverter gives the converter of a name; nil if there is none.
+func NewConverter(kind string) Converter {
+	switch kind {
+	case "integer":
+		return integer
+	case "float":
+		return float
+	case "date":
+		return Date
+	case "date_time":
+		return DateTime
+	case "boolean":
+		return boolean
+	}
+	return nil
 }
 
-// csvBoolean is true, false, or the text in lower case and without blanks around it, as in the original.
-func csvBoolean(s string) event.Value {
-	switch s = string(appendLower(nil, rubyStrip(s))); s {
+func integer(s string) event.Value {
+	if v, err := number.Integer(s); err == nil {
+		return v
+	}
+	return event.StringValue(s)
+}
+
+func float(s string) event.Value {
+	if f, err := number.Float(strings.Trim(s, " \t\n\v\f\r")); err == nil {
+		return event.FloatValue(f)
+	}
+	return event.StringValue(s)
+}
+
+// boolean is true, false, or the text in lower case and without blanks around it, as in the original.
+func boolean(s string) event.Value {
+	s = strings.Trim(s, "\x00\t\n\v\f\r ")
+	switch s = strings.ToLower(strings.ReplaceAll(s, "\u0130", "i\u0307")); s { // as String#downcase
 	case "true":
 		return event.BoolValue(true)
 	case "false":
@@ -41,19 +62,19 @@ func csvBoolean(s string) event.Value {
 
 // What Ruby's CSV takes for dates and times: ISO 8601, or names of months. \w and \s are ASCII.
 var (
-	csvNamedDate = regexp.MustCompile(`^(?:\w+,?\s+)?(\w+)\s+(\d{1,2}),?\s+(\d{2,4})$`)
-	csvNamedTime = regexp.MustCompile(`^(?:\w+,?\s+)?(\w+)\s+(\d{1,2})\s+(\d{1,2}):(\d{1,2}):(\d{1,2}),?\s+(\d{2,4})$`)
-	csvISOTime   = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(?:[T\s](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?([+-]\d{2}:\d{2}|Z)?)?)?$`)
+	namedDate = regexp.MustCompile(`^(?:\w+,?\s+)?(\w+)\s+(\d{1,2}),?\s+(\d{2,4})$`)
+	namedTime = regexp.MustCompile(`^(?:\w+,?\s+)?(\w+)\s+(\d{1,2})\s+(\d{1,2}):(\d{1,2}):(\d{1,2}),?\s+(\d{2,4})$`)
+	isoTime   = regexp.MustCompile(`^(\d{4}-\d{2}-\d{2})(?:[T\s](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?([+-]\d{2}:\d{2}|Z)?)?)?$`)
 )
 
-// csvDate reads a day: its midnight where the program runs.
-func csvDate(s string) event.Value {
+// Date reads a day: its midnight where the program runs.
+func Date(s string) event.Value {
 	if len(s) == len(time.DateOnly) {
 		if t, err := time.ParseInLocation(time.DateOnly, s, time.Local); err == nil {
 			return event.TimeValue(t)
 		}
 	}
-	if m := csvNamedDate.FindStringSubmatch(s); m != nil {
+	if m := namedDate.FindStringSubmatch(s); m != nil {
 		if t, ok := namedDay(m[1], m[2], m[3], time.Local); ok {
 			return event.TimeValue(t)
 		}
@@ -61,9 +82,9 @@ func csvDate(s string) event.Value {
 	return event.StringValue(s)
 }
 
-// csvDateTime reads a time; it is UTC if it has no offset.
-func csvDateTime(s string) event.Value {
-	if m := csvISOTime.FindStringSubmatch(s); m != nil {
+// DateTime reads a time; it is UTC if it has no offset.
+func DateTime(s string) event.Value {
+	if m := isoTime.FindStringSubmatch(s); m != nil {
 		day, err := time.Parse(time.DateOnly, m[1])
 		if t, ok := atClock(day, m[2], m[3], m[4]); ok && err == nil {
 			nanos, _ := strconv.Atoi((cmp.Or(m[5], ".") + "000000000")[1:10])
@@ -75,7 +96,7 @@ func csvDateTime(s string) event.Value {
 		}
 		return event.StringValue(s)
 	}
-	if m := csvNamedTime.FindStringSubmatch(s); m != nil {
+	if m := namedTime.FindStringSubmatch(s); m != nil {
 		day, ok := namedDay(m[1], m[2], m[6], time.UTC)
 		if t, valid := atClock(day, m[3], m[4], m[5]); ok && valid {
 			return event.TimeValue(t)
