@@ -39,7 +39,7 @@ const blockBytes = 64 << 10
 // Whatever the number of workers, what one input gives is written in its order.
 func (p *Pipeline) Run(ctx context.Context, o RunOptions) (Tally, error) {
 	if most := p.MaxWorkers(); most > 0 && o.Workers > most {
-		p.o.Log.Warn("a filter of this pipeline sees all events: there are fewer workers than asked for", "workers", most)
+		p.o.Log.Warn("a filter or codec of this pipeline sees all events: there are fewer workers than asked for", "workers", most)
 		o.Workers = most
 	}
 	o.Workers = max(o.Workers, 1)
