@@ -180,3 +180,16 @@ func BenchmarkConditionsAndMutates(b *testing.B) {
 		}
 	}
 }
+
+func TestLinesOfOneEventStayTogetherHoweverManyWorkersThereAre(t *testing.T) {
+	const conf = `input { stdin { codec => multiline { pattern => "^ " what => "previous" } } } output { stdout { codec => line { format => "%{message}|" } } }`
+	var in, want strings.Builder
+	for n := range 20_000 {
+		fmt.Fprintf(&in, "event %d\n at line one of %d\n at line two\n", n, n)
+		fmt.Fprintf(&want, "event %d\n at line one of %d\n at line two|\n", n, n)
+	}
+	out, _ := running(t, conf, strings.NewReader(in.String()), 4)
+	if out != want.String() {
+		t.Errorf("%d bytes came out, want %d: %.200q", len(out), want.Len(), out)
+	}
+}

@@ -52,6 +52,9 @@ func (b *ESBulk) Setup(s *Setup) (Codec, error) {
 	return c, err
 }
 
+// Alone implements Ordered: an action and its document may be in different batches.
+func (c *esBulk) Alone() bool { return true }
+
 // Fork implements Forker: an action and its document may be in two messages.
 func (c *esBulk) Fork() Codec {
 	own := *c

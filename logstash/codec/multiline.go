@@ -98,6 +98,9 @@ func (m *Multiline) Setup(s *Setup) (Codec, error) {
 	return c, nil
 }
 
+// Alone implements Ordered: the lines of an event may be in different batches.
+func (c *multiline) Alone() bool { return true }
+
 // Fork implements Forker: each stream has lines of its own.
 func (c *multiline) Fork() Codec {
 	own := *c
