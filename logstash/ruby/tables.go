@@ -19,7 +19,7 @@ func init() {
 		kSymbol: symbolMethods, kArray: arrayMethods, kHash: hashMethods, kRange: rangeMethods, kRegexp: regexpMethods, kMatch: matchMethods,
 		kTime: timeMethods, kTimestamp: timestampMethods, kEvent: eventMethods, kProc: procMethods, kException: exceptionMethods,
 		kEnumerator: enumeratorMethods, kLogger: loggerMethods, kElement: elementMethods,
-		kClass: table{
+		kClass: {
 			"name": {0, 0, func(x *exec, s any, _ []any, _ *proc) any { return x.str(s.(*class).name) }, false},
 			"ancestors": {0, 0, func(x *exec, s any, _ []any, _ *proc) any {
 				out := x.room(4)
