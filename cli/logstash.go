@@ -24,11 +24,12 @@ func newLogstashCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "logstash",
 		short: "run Logstash's pipelines",
-		long: `Runs configurations of Logstash as they are: inputs, filters, outputs, conditions. -f names a
-file, a folder, whose files are one pipeline in the order of their names, or a pattern. Without
--f and -e the pipelines of pipelines.yml in --path.settings run; logstash.yml there holds
-settings. A configuration of filters only reads JSON lines from standard input and writes
-them to standard output. Every problem is named, with its place, before anything runs.`,
+		long: `Runs configurations of Logstash as they are: inputs, filters, outputs, conditions. -f
+names a file, a folder, whose files are one pipeline in the order of their names, or a
+pattern. Without -f and -e the pipelines of pipelines.yml in --path.settings run;
+logstash.yml there holds settings. A configuration of filters only reads JSON lines from
+standard input and writes them to standard output. Every problem is named, with its
+place, before anything runs.`,
 		examples: []example{
 			{"naru logstash -f pipeline.conf", "run a pipeline"},
 			{"naru logstash -e 'filter { mutate { add_tag => [\"x\"] } }'", "type lines, see events"},

@@ -20,9 +20,9 @@ func newLogstashCheckCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "check PATH…",
 		short: "look whether configurations of Logstash are right, and can run in naru",
-		long: `Reads and compiles each file on its own, and runs nothing. PATH is a file, or a folder of which
-all *.conf files are read, also those in folders below. All problems of a file are named, each
-with its place and what was expected there. A file is
+		long: `Reads and compiles each file on its own, and runs nothing. PATH is a file, or a folder
+of which all *.conf files are read, also those in folders below. All problems of a file
+are named, each with its place and what was expected there. A file is
 
   ok          naru runs it
   incomplete  it is right, and has plugins that are not built into naru yet

@@ -14,10 +14,10 @@ func newLogstashCompileCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "compile -f FILE",
 		short: "show the flow that a pipeline of Logstash becomes",
-		long: `Compiles a configuration and shows what of it runs: a source for each input, a program of filters
-for each event, a program that chooses outputs. An event begins at 0 and goes from one instruction
-to the next; "unless" goes on at another if the condition does not hold. Inputs and outputs need
-not be built into naru.`,
+		long: `Compiles a configuration and shows what of it runs: a source for each input, a program
+of filters for each event, a program that chooses outputs. An event begins at 0 and goes
+from one instruction to the next; "unless" goes on at another if the condition does not
+hold. Inputs and outputs need not be built into naru.`,
 		examples: []example{
 			{"naru logstash compile -f pipeline.conf", "the program"},
 			{"naru logstash compile -f conf.d -o json", "for a script"},

@@ -74,10 +74,11 @@ func newLogstashExplainCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "explain -f FILE",
 		short: "take events through a pipeline of Logstash, and say what each step does",
-		long: `Takes events through a pipeline, one plugin after the other, and says for each step which
-condition held, which grok patterns were tried, what changed, and how long it took. Events are
-given with --event as JSON, or as lines on standard input, which are read with the codec of the
-pipeline's input. Inputs and outputs themselves are not touched: nothing is read or written.`,
+		long: `Takes events through a pipeline, one plugin after the other, and says for each step
+which condition held, which grok patterns were tried, what changed, and how long it
+took. Events are given with --event as JSON, or as lines on standard input, which are
+read with the codec of the pipeline's input. Inputs and outputs themselves are not
+touched: nothing is read or written.`,
 		examples: []example{
 			{`naru logstash explain -f pipeline.conf --event '{"message":"a line"}'`, "an event as JSON"},
 			{"tail -1 access.log | naru logstash explain -f pipeline.conf", "a line, as the input reads it"},

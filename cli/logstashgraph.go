@@ -15,9 +15,10 @@ func newLogstashGraphCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "graph -f FILE",
 		short: "draw a pipeline of Logstash: its plugins and conditions",
-		long: `Draws the plugins of a configuration, its conditions, and the ways that events take: as text of
-Mermaid, which wikis and forges show as a picture, or as an SVG that stands alone. Only the text
-is read: plugins need not be built into naru. Passwords and the like are left out.`,
+		long: `Draws the plugins of a configuration, its conditions, and the ways that events take: as
+text of Mermaid, which wikis and forges show as a picture, or as an SVG that stands
+alone. Only the text is read: plugins need not be built into naru. Passwords and the
+like are left out.`,
 		examples: []example{
 			{"naru logstash graph -f pipeline.conf", "a flowchart for a page in a wiki"},
 			{"naru logstash graph -f conf.d -o svg >pipeline.svg", "a picture"},

@@ -18,11 +18,11 @@ func newLogstashProfileCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "profile -f FILE --input LINES",
 		short: "say what the time of a pipeline of Logstash goes into",
-		long: `Takes lines through the filters of a pipeline, on one processor, and says what each plugin, each
-condition and each grok pattern costs, and why the expensive ones are: patterns that fail late as
-they are not anchored, that go back and forth, or that run out of steps. All events are counted; how
-long a step takes is measured for one event of --sample, so that measuring changes little. Inputs
-and outputs are not touched.`,
+		long: `Takes lines through the filters of a pipeline, on one processor, and says what each
+plugin, each condition and each grok pattern costs, and why the expensive ones are:
+patterns that fail late as they are not anchored, that go back and forth, or that run
+out of steps. All events are counted; how long a step takes is measured for one event of
+--sample, so that measuring changes little. Inputs and outputs are not touched.`,
 		examples: []example{
 			{"naru logstash profile -f pipeline.conf --input access.log", "a table"},
 			{"zcat access.log.gz | naru logstash profile -f pipeline.conf -o json", "the same for a script"},

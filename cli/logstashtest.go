@@ -22,12 +22,13 @@ func newLogstashTestCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "test PATH…",
 		short: "run test cases against pipelines of Logstash",
-		long: `Runs test cases: lines or events go through the filters of a pipeline, and what comes out is
-compared with what is expected. PATH is a file of cases, or a folder, of which all *.yaml, *.yml
-and *.json files with cases are read, also those in folders below. Inputs and outputs are not
-touched. Times without a zone are in UTC.
+		long: `Runs test cases: lines or events go through the filters of a pipeline, and what comes
+out is compared with what is expected. PATH is a file of cases, or a folder, of which
+all *.yaml, *.yml and *.json files with cases are read, also those in folders below.
+Inputs and outputs are not touched. Times without a zone are in UTC.
 
-A file of cases is one of logstash-filter-verifier, for either of its modes, or has this form:
+A file of cases is one of logstash-filter-verifier, for either of its modes, or has this
+form:
 
   config: apache.conf     # or a list; without it the *.conf files in the folder of the
                           # file, or in the nearest folder above that is in PATH
@@ -46,8 +47,9 @@ A file of cases is one of logstash-filter-verifier, for either of its modes, or 
       expect:             # what comes out, in this order; [] for nothing
         - message: …
 
-A case may have fields, ignore and partial, too. @version, @timestamp, @metadata and @outputs (the
-ids of the outputs that get the event) are compared where an expected event has them.`,
+A case may have fields, ignore and partial, too. @version, @timestamp, @metadata and
+@outputs (the ids of the outputs that get the event) are compared where an expected
+event has them.`,
 		examples: []example{
 			{"naru logstash test tests", "all cases in a folder"},
 			{"naru logstash test -f conf.d tests/syslog.json", "a file of logstash-filter-verifier"},
