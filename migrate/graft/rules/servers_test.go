@@ -59,8 +59,8 @@ func creates(t *testing.T, n *testbed.Node, body string) string {
 	return ""
 }
 
-// notInHarness are types whose module is not among the jars of every real server here.
-var notInHarness = set("geo_shape")
+// notInTestbed are types whose module is not among the jars of every real server here.
+var notInTestbed = set("geo_shape")
 
 // TestServersTakeWhatTheTablesSay asks real servers for each type, parameter, setting, kind of analysis and processor.
 func TestServersTakeWhatTheTablesSay(t *testing.T) {
@@ -84,7 +84,7 @@ func asksType(t *testing.T, n *testbed.Node, to Target, typ string) {
 		field += "," + r
 	}
 	why := puts(t, n, "{"+field+"}")
-	if notInHarness[typ] && strings.Contains(why, "No handler") {
+	if notInTestbed[typ] && strings.Contains(why, "No handler") {
 		return
 	}
 	if (why == "") != to.has(typ) {
