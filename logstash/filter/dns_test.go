@@ -27,16 +27,29 @@ type nameServer struct {
 	asked []string
 }
 
+// onOnePort listens at a port that is free for both protocols: what is free for one may be taken for the other.
+func onOnePort(t *testing.T) (net.PacketConn, net.Listener) {
+	t.Helper()
+	var last error
+	for range 100 {
+		udp, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		tcp, err := net.Listen("tcp", udp.LocalAddr().String())
+		if err == nil {
+			return udp, tcp
+		}
+		last = errors.Join(err, udp.Close())
+	}
+	t.Fatal(last)
+	return nil, nil
+}
+
+
 func newNameServer(t *testing.T, records map[string][]string) *nameServer {
 	t.Helper()
-	udp, err := net.ListenPacket("udp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	tcp, err := net.Listen("tcp", udp.LocalAddr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
+	udp, tcp := onOnePort(t)
 	s := &nameServer{address: udp.LocalAddr().String(), records: records}
 	var running sync.WaitGroup
 	running.Go(func() {
