@@ -46,7 +46,6 @@ func onOnePort(t *testing.T) (net.PacketConn, net.Listener) {
 	return nil, nil
 }
 
-
 func newNameServer(t *testing.T, records map[string][]string) *nameServer {
 	t.Helper()
 	udp, tcp := onOnePort(t)
