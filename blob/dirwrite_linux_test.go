@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/narudata/naru/blob"
+	"github.com/narudata/naru/internal/testbed"
 )
 
 // otherFileSystem makes a directory on another device than path is on.
@@ -24,16 +25,16 @@ func otherFileSystem(t *testing.T, path string) string {
 	device := func(path string) uint64 {
 		info, err := os.Stat(path)
 		if err != nil {
-			t.Skipf("no other file system: %v", err)
+			testbed.Need(t, false, "no other file system: "+err.Error())
 		}
 		return info.Sys().(*syscall.Stat_t).Dev
 	}
 	if device(path) == device("/dev/shm") {
-		t.Skip("/dev/shm and the temporary directory are one file system")
+		testbed.Need(t, false, "/dev/shm and the temporary directory are one file system")
 	}
 	dir, err := os.MkdirTemp("/dev/shm", "naru-blob-")
 	if err != nil {
-		t.Skipf("no other file system: %v", err)
+		testbed.Need(t, false, "no other file system: "+err.Error())
 	}
 	t.Cleanup(func() {
 		if err := os.RemoveAll(dir); err != nil {

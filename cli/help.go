@@ -167,6 +167,16 @@ func exactArgs(names ...string) cobra.PositionalArgs {
 	}
 }
 
+// someArgs checks that there is an argument; more are welcome.
+func someArgs(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return exactArgs(name)(cmd, args)
+		}
+		return nil
+	}
+}
+
 // parent makes cmd a command that only has subcommands.
 func parent(cmd *cobra.Command, subs ...*cobra.Command) *cobra.Command {
 	cmd.AddCommand(subs...)

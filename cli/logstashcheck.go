@@ -37,12 +37,7 @@ are named, each with its place and what was expected there. A file is
 			{exitDifference, "there are problems"},
 		},
 	})
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return fmt.Errorf("PATH is missing; usage: %s", cmd.UseLine())
-		}
-		return nil
-	}
+	cmd.Args = someArgs("PATH")
 	var s logstashSettings
 	s.addLanguage(cmd)
 	output := outputFlag(cmd)

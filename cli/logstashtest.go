@@ -60,12 +60,7 @@ event has them.`,
 			{exitDifference, "cases failed"},
 		},
 	})
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 0 {
-			return fmt.Errorf("PATH is missing; usage: %s", cmd.UseLine())
-		}
-		return nil
-	}
+	cmd.Args = someArgs("PATH")
 	var f isolatedFlags
 	f.add(cmd)
 	cmd.Flags().Lookup("path.config").Usage = "the configuration for cases that do not name one: a `FILE`, a folder, or a pattern"

@@ -2,58 +2,21 @@ package filter
 
 import (
 	"errors"
-	"log/slog"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/narudata/naru/logstash/event"
-	"github.com/narudata/naru/logstash/option"
-	"github.com/narudata/naru/logstash/syntax"
 )
-
-// lookUps are the filters that are tested with oneFilter.
-func lookUps() map[string]func() Plugin {
-	return map[string]func() Plugin{
-		"dns":       func() Plugin { return new(DNS) },
-		"geoip":     func() Plugin { return new(GeoIP) },
-		"useragent": func() Plugin { return new(UserAgent) },
-		"xml":       func() Plugin { return new(XML) },
-	}
-}
 
 // oneFilter makes a filter of its name and the text of its options.
 func oneFilter(t testing.TB, name, options string, ecs ECS) (Filter, error) {
 	t.Helper()
-	config, err := syntax.Parse("test.conf", []byte("filter { "+name+" { "+options+" } }"))
+	filters, err := setUp(t, "filter { "+name+" { "+options+" } }", ecs)
 	if err != nil {
 		return nil, err
 	}
-	for p := range syntax.Plugins(config.Statements(syntax.Filter)) {
-		plugin := lookUps()[p.Name]()
-		for _, problem := range option.Decode(p, plugin, option.Env{Dir: t.TempDir()}) {
-			if !problem.Warning {
-				err = errors.Join(err, problem)
-			}
-		}
-		if err != nil {
-			return nil, err
-		}
-		f, err := plugin.Setup(&Setup{ECS: ecs, Log: slog.New(slog.DiscardHandler), Now: time.Now, Where: p.Pos.String()})
-		if err != nil {
-			return nil, err
-		}
-		if c, ok := f.(Closer); ok {
-			t.Cleanup(func() {
-				if err := c.Close(); err != nil {
-					t.Error(err)
-				}
-			})
-		}
-		if forker, ok := f.(Forker); ok {
-			f = forker.Fork()
-		}
-		return f, nil
+	if len(filters) > 0 {
+		return filters[0], nil
 	}
 	return nil, errors.New("no filter")
 }

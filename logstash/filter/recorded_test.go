@@ -20,16 +20,6 @@ import (
 	"github.com/narudata/naru/logstash/syntax"
 )
 
-// parsers are the filters whose recorded cases are run here, one filter after another, without conditions.
-func parsers() map[string]func() Plugin {
-	return map[string]func() Plugin{
-		"grok":    func() Plugin { return new(Grok) },
-		"date":    func() Plugin { return new(Date) },
-		"dissect": func() Plugin { return new(Dissect) },
-		"kv":      func() Plugin { return new(KV) },
-	}
-}
-
 // setUp makes filters of the filter sections of a configuration.
 func setUp(t testing.TB, text string, ecs ECS) ([]Filter, error) {
 	t.Helper()
@@ -39,7 +29,7 @@ func setUp(t testing.TB, text string, ecs ECS) ([]Filter, error) {
 	}
 	var out []Filter
 	for p := range syntax.Plugins(config.Statements(syntax.Filter)) {
-		plugin := parsers()[p.Name]()
+		plugin := Table()[p.Name]()
 		for _, problem := range option.Decode(p, plugin, option.Env{Dir: t.TempDir()}) {
 			if !problem.Warning {
 				err = errors.Join(err, problem)
@@ -51,6 +41,13 @@ func setUp(t testing.TB, text string, ecs ECS) ([]Filter, error) {
 		f, err := plugin.Setup(&Setup{ECS: ecs, Log: slog.New(slog.DiscardHandler), Now: time.Now, Where: p.Pos.String()})
 		if err != nil {
 			return nil, err
+		}
+		if c, ok := f.(Closer); ok {
+			t.Cleanup(func() {
+				if err := c.Close(); err != nil {
+					t.Error(err)
+				}
+			})
 		}
 		if forker, ok := f.(Forker); ok {
 			f = forker.Fork()

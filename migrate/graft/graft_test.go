@@ -307,12 +307,12 @@ func (c *crashing) Sync(ctx context.Context) error {
 }
 
 // atEachStep calls do with a writer that dies after 0, 1, 2, … calls, until it does not die any more.
-func atEachStep(t *testing.T, dir func(step int) string, do func(step int, w blob.Writer, crashed bool) error) {
+func atEachStep(t *testing.T, dir func(step int) string, do func(step int, w blob.Writer) error) {
 	t.Helper()
 	for step := 0; ; step++ {
 		w := &crashing{Writer: writerAt(t, dir(step))}
 		w.left.Store(int64(step))
-		err := do(step, w, true)
+		err := do(step, w)
 		if err == nil {
 			if step < 10 {
 				t.Fatalf("it took %d steps only", step)
@@ -335,7 +335,7 @@ func TestACrashLeavesNoHalfRepositoryAndTheNextRunCompletesIt(t *testing.T) {
 	want := tree(t, whole)
 	root := t.TempDir()
 	dir := func(step int) string { return filepath.Join(root, fmt.Sprint(step)) }
-	atEachStep(t, dir, func(step int, w blob.Writer, _ bool) error {
+	atEachStep(t, dir, func(step int, w blob.Writer) error {
 		_, err := p.Write(t.Context(), w, graft.Options{})
 		if err == nil {
 			return nil

@@ -241,9 +241,6 @@ func (p *Plan) Close() error {
 	return nil
 }
 
-// Repository is what the plan is for.
-func (p *Plan) Repository() *snapshot.Repository { return p.repo }
-
 // Newest gives of each index the row of the newest snapshot that has it, by name.
 func (p *Plan) Newest() []Index {
 	return slices.CompactFunc(slices.Clone(p.Indices), func(a, b Index) bool { return a.Name == b.Name })

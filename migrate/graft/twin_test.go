@@ -100,7 +100,7 @@ func TestACrashWhileTwinsAreAddedOrTakenBackCanBeUndone(t *testing.T) {
 			documents(t, writerAt(t, dir(step)), name)
 		}
 	}
-	atEachStep(t, dir, func(step int, w blob.Writer, _ bool) error {
+	atEachStep(t, dir, func(step int, w blob.Writer) error {
 		_, err := planned(t, dir(step), config).Twin(t.Context(), w)
 		visible(step)
 		if err == nil {
