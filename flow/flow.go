@@ -57,6 +57,9 @@ type Record struct {
 	Body    []byte // one line of JSON; nil: the source does not keep it
 	Version int64  // of the document at its source, from 1 on; 0: not known
 	Time    time.Time
+
+	Meta []byte // what a stream tells of the record beside its body, in the stream's own form; no part of the digest
+	Port int32  // of a pipeline: the number of the input it came in by, or of the output it goes out by
 }
 
 // A Stage changes batches: records may be altered, removed or added. Process is called concurrently for
