@@ -163,7 +163,7 @@ func (c *carriage) readAll() error {
 			return err
 		}
 		c.log.Warn("reading failed, trying again", "part", c.part.ID, "failures", failures, "err", err)
-		if c.o.Retry.wait(c.reading, failures) != nil && c.ctx.Err() == nil {
+		if c.o.Retry.Wait(c.reading, failures) != nil && c.ctx.Err() == nil {
 			return errDrained
 		}
 	}

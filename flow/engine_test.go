@@ -80,7 +80,7 @@ func TestWaitsDoubleUpToTheirBoundAndAreRandom(t *testing.T) {
 			seen := make(map[time.Duration]bool)
 			for range 200 {
 				began := time.Now()
-				if err := r.wait(t.Context(), failures); err != nil {
+				if err := r.Wait(t.Context(), failures); err != nil {
 					t.Fatal(err)
 				}
 				took := time.Since(began)

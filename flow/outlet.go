@@ -101,7 +101,7 @@ func (o *outlet) write(ctx context.Context, recs []Record) (refused []Record, wh
 			return nil, nil, 0, fmt.Errorf("write %d records: %w", len(recs), err)
 		}
 		o.log.Warn("write failed, trying again", "records", len(recs), "failures", failures, "err", err)
-		if werr := o.o.Retry.wait(ctx, failures); werr != nil {
+		if werr := o.o.Retry.Wait(ctx, failures); werr != nil {
 			return nil, nil, 0, fmt.Errorf("write %d records: %w", len(recs), errors.Join(werr, err))
 		}
 	}

@@ -24,8 +24,8 @@ func (r Retry) spent(failures int) bool {
 	return failures > attempts
 }
 
-// wait sleeps before the next try, after that many failures in a row (1, 2, …), or until ctx is done.
-func (r Retry) wait(ctx context.Context, failures int) error {
+// Wait sleeps before the next try, after that many failures in a row (1, 2, …), or until ctx is done: then it returns why.
+func (r Retry) Wait(ctx context.Context, failures int) error {
 	bound, most := r.First, r.Max
 	if bound <= 0 {
 		bound = 200 * time.Millisecond
@@ -55,7 +55,7 @@ func (r Retry) do(ctx context.Context, again func(err error), f func() error) er
 			return err
 		}
 		again(err)
-		if r.wait(ctx, failures) != nil {
+		if r.Wait(ctx, failures) != nil {
 			return err
 		}
 	}
