@@ -86,7 +86,9 @@ var doors = map[string][]string{
 	"github.com/klauspost/compress":        {"blob", "format", "connect/archive"},
 	"go.etcd.io/bbolt":                     {"flow/ledger", "connect/archive"},
 	"github.com/twmb/franz-go":             {"connect/kafka", "tap"},
-	"github.com/aws/aws-sdk-go-v2":         {"blob", "connect/opensearch"}, // S3; signed requests to a managed OpenSearch
+	"github.com/twmb/franz-go/pkg/kfake":   {},
+	"software.sslmate.com/src/go-pkcs12":   {"connect/kafka"},
+	"github.com/aws/aws-sdk-go-v2":         {"blob", "connect/opensearch", "connect/kafka"}, // S3; signed requests to a managed OpenSearch, signed logins to MSK
 	"k8s.io/client-go":                     {"operator", "flow/ledger"},
 	"sigs.k8s.io/controller-runtime":       {"operator"},
 	"github.com/antchfx/xpath":             {"logstash/filter"},
