@@ -253,10 +253,21 @@ func (c *common) carried(ctx context.Context, f *connect.Flow, run *runFlags) (r
 	if errors.Is(context.Cause(ctx), errStopped) {
 		flowErr, report.Drained = nil, true
 	}
+	var undrained error
+	if errors.Is(flowErr, flow.ErrUndrained) {
+		undrained, flowErr, report.Drained = flowErr, nil, true
+	}
 	if err := opened.CloseSink(); err != nil && flowErr == nil {
-		flowErr = err
+		if report.Drained && f.Sink.OpenSearch != nil {
+			o.Log.Warn("the sink could not be left as it should be; the same command sees to it", "err", err)
+		} else {
+			flowErr = err
+		}
 	}
 	result = newCarryReport(f.Source.String(), f.Sink.String(), &report, flowErr)
+	if undrained != nil {
+		result.Error = undrained.Error()
+	}
 	result.Notes = append(notes(opened.Source), opened.Notes()...)
 	if run.verify && worthReadingBack(f, result, &report) {
 		reading, stop := until(ctx, drain)

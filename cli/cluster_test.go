@@ -180,3 +180,45 @@ func TestACarryIsPausedAndResumedFromElsewhere(t *testing.T) {
 	}
 	wantArrived(t, fake, "os29")
 }
+
+// A carry whose cluster is gone ends soon after it is told to, with what was saved; the same command carries the rest.
+func TestACarryThatIsToldToStopWhileItsClusterIsGoneEndsSoon(t *testing.T) {
+	repo := filepath.Join(testbed.Fixture(t, "os29"), "main")
+	fake := osfake.Start(t, osfake.Options{})
+	flow := clusterFlow(t, repo, fake.URLs)
+	cmd := naru(t, []string{"NARU_TEST_WAIT=100ms", "NARU_TEST_RECORDS=20"}, "run", flow, "--progress", "none")
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for fake.Count("bulk") < 5 {
+		if err := pause(t.Context(), 5*time.Millisecond); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fake.StopNode(0)
+	if err := pause(t.Context(), 300*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	told := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if code := codeOf(t, cmd.Wait()); code != exitInterrupted {
+		t.Errorf("exit status %d", code)
+	}
+	if took := time.Since(told); took > 15*time.Second {
+		t.Errorf("it ended after %v", took)
+	}
+	for _, want := range []string{"Interrupted: ", "Left unfinished: nothing got on for ", "is carried again from the last", "the same command goes on where this one was"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("no %q in\n%s", want, out.String())
+		}
+	}
+	fake.StartNode(0)
+	if again, err := naru(t, nil, "run", flow, "--progress", "none").CombinedOutput(); codeOf(t, err) != exitPartial {
+		t.Errorf("the same command: %v\n%s", err, again)
+	}
+	wantArrived(t, fake, "os29")
+}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/narudata/naru/connect"
 	"github.com/narudata/naru/flow"
@@ -38,8 +39,12 @@ func (r *runner) run(ctx context.Context, opened *connect.Opened, o flow.Options
 		o.Drain = drain
 		report, err := flow.Run(ctx, opened.Flow, o)
 		stop()
-		if rerr := opened.Shared.Report(context.WithoutCancel(ctx), &report); rerr != nil {
+		if rerr := keepReport(ctx, opened, &report); rerr != nil {
 			o.Log.Warn("the ledger does not take this run's report", "err", rerr)
+		}
+		if errors.Is(err, flow.ErrUndrained) && !closed(interrupt) { // a pause: what was given up is carried again when it ends
+			o.Log.Warn("not all that was on its way could be saved", "err", err)
+			err, report.Drained = nil, true
 		}
 		if err != nil || !report.Drained || !closed(paused) || closed(interrupt) {
 			return report, err
@@ -57,6 +62,19 @@ func (r *runner) run(ctx context.Context, opened *connect.Opened, o flow.Options
 		fmt.Fprintln(r.Stderr, "resumed")
 		r.progress.Store(new(flow.Progress))
 	}
+}
+
+// reportTimeout bounds what a run that has ended still waits for.
+const reportTimeout = 3 * time.Second
+
+// keepReport keeps a run's report in the ledger, unless the cluster takes too long or the run was stopped at once.
+func keepReport(ctx context.Context, opened *connect.Opened, report *flow.Report) error {
+	if errors.Is(context.Cause(ctx), errStopped) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), reportTimeout)
+	defer cancel()
+	return opened.Shared.Report(ctx, report)
 }
 
 func closed(c <-chan struct{}) bool {

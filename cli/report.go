@@ -303,6 +303,9 @@ func (c *carryReport) summary() string {
 	if c.Nothing {
 		did = "Nothing was left to carry, nothing was added."
 	}
+	if c.State == stateInterrupted && c.Error != "" {
+		ended += "\nLeft unfinished: " + c.Error
+	}
 	lines := ended + "\n" + did
 	if c.Verification != nil {
 		lines += "\n" + c.Verification.sentence()

@@ -111,6 +111,12 @@ func (a *Access) Written(ctx context.Context, getenv func(string) string, names 
 	return source, source.Close, nil
 }
 
+// sinkPatience is how long the sink waits for a cluster that takes nothing, unless told.
+const sinkPatience = 30 * time.Minute
+
+// closeTimeout bounds what is asked of a cluster when a flow ends early. What it does not get then, a later run gives it.
+const closeTimeout = 5 * time.Second
+
 // open opens the sink and the ledger for the flow of that identity.
 func (c *ClusterSink) open(ctx context.Context, o *Opened, identity string, e *Env) error {
 	client, err := c.Connect(ctx, e.Getenv)
@@ -133,7 +139,11 @@ func (c *ClusterSink) open(ctx context.Context, o *Opened, identity string, e *E
 	}
 	sink := opensearch.NewSink(client, options)
 	o.Sink, o.DeadLetters = sink, store
-	o.closeSink = func() error { return errors.Join(sink.Close(context.WithoutCancel(ctx)), store.Close()) }
+	o.closeSink = func() error {
+		closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+		defer cancel()
+		return errors.Join(sink.Close(closing), store.Close())
+	}
 	o.notes = func() []string {
 		notes := clusterNotes(sink)
 		if store.File() != "" {

@@ -32,6 +32,7 @@ func (f *Flow) Engine() flow.Options {
 		// are cut out of batches.
 		o.InFlight = cmp.Or(o.InFlight, 2)
 		o.BatchBytes = cmp.Or(o.BatchBytes, 4<<20)
+		o.LedgerPatience = cmp.Or(f.Sink.OpenSearch.Patience, sinkPatience)
 	}
 	return o
 }

@@ -329,6 +329,7 @@ func (c *carriage) deliver(t *ticket) error {
 		}
 		return err
 	}
+	c.drain.step()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.done = true
@@ -400,10 +401,16 @@ func (c *carriage) checkpoint(m mark) Checkpoint {
 // save saves the last place that can be. After an error the part is lost or the flow has stopped.
 func (c *carriage) save(ctx context.Context) error {
 	m := c.reached()
-	again := func(err error) { c.log.Warn("save failed, trying again", "part", c.part.ID, "err", err) }
-	err := c.o.Retry.do(ctx, again, func() error { return c.Ledger.Save(ctx, c.checkpoint(m)) })
+	again := func(err error) {
+		c.drain.hindered(err)
+		c.log.Warn("save failed, trying again", "part", c.part.ID, "err", err)
+	}
+	err := c.ledgerRetry().do(ctx, again, func() error { return c.Ledger.Save(ctx, c.checkpoint(m)) })
 	switch {
 	case err == nil:
+		if c.unsaved() {
+			c.drain.step() // what is only renewed gets nothing on
+		}
 		c.setSaved(m)
 	case errors.Is(err, ErrLost):
 		c.lose(err)

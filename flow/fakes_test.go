@@ -125,6 +125,14 @@ func (d *diary) Save(ctx context.Context, cs ...flow.Checkpoint) error {
 	return d.Ledger.Save(ctx, cs...)
 }
 
+// Release implements flow.Releaser.
+func (d *diary) Release(ctx context.Context, part string) error {
+	if r, ok := d.Ledger.(flow.Releaser); ok {
+		return r.Release(ctx, part)
+	}
+	return nil
+}
+
 func (d *diary) all() []entry {
 	d.mu.Lock()
 	defer d.mu.Unlock()

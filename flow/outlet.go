@@ -100,6 +100,7 @@ func (o *outlet) write(ctx context.Context, recs []Record) (refused []Record, wh
 		if ctx.Err() != nil || IsPermanent(err) || o.o.Retry.spent(failures) {
 			return nil, nil, 0, fmt.Errorf("write %d records: %w", len(recs), err)
 		}
+		o.drain.hindered(err)
 		o.log.Warn("write failed, trying again", "records", len(recs), "failures", failures, "err", err)
 		if werr := o.o.Retry.Wait(ctx, failures); werr != nil {
 			return nil, nil, 0, fmt.Errorf("write %d records: %w", len(recs), errors.Join(werr, err))
@@ -146,7 +147,10 @@ func (o *outlet) bury(ctx context.Context, recs []Record, why []error) error {
 		return fmt.Errorf("record %s/%s cannot be delivered and there is nowhere for dead letters: %w",
 			recs[0].Index, recs[0].Key, why[0])
 	}
-	again := func(err error) { o.log.Warn("burying dead letters failed, trying again", "err", err) }
+	again := func(err error) {
+		o.drain.hindered(err)
+		o.log.Warn("burying dead letters failed, trying again", "err", err)
+	}
 	err := o.o.Retry.do(ctx, again, func() error { return o.dead.Bury(ctx, recs, why) })
 	if err != nil {
 		return fmt.Errorf("bury %d dead letters, the first %s/%s (%w): %w", len(recs), recs[0].Index, recs[0].Key, why[0], err)

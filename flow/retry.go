@@ -13,6 +13,9 @@ type Retry struct {
 	Attempts int           // tries after the first that bring nothing; 0: 12; negative: none
 	First    time.Duration // bound of the first wait; 0: 200 ms
 	Max      time.Duration // bound of any wait; 0: 30 s
+
+	// patience: do goes on for at least so long, however many tries that takes.
+	patience time.Duration
 }
 
 // spent reports that no try is left after that many failures in a row.
@@ -49,9 +52,10 @@ func (r Retry) Wait(ctx context.Context, failures int) error {
 // do calls f until it succeeds, fails for good, no try is left or ctx is done, and returns f's last error.
 // Before each further try it calls again.
 func (r Retry) do(ctx context.Context, again func(err error), f func() error) error {
+	began := time.Now()
 	for failures := 1; ; failures++ {
 		err := f()
-		if err == nil || final(err) || ctx.Err() != nil || r.spent(failures) {
+		if err == nil || final(err) || ctx.Err() != nil || r.spent(failures) && time.Since(began) >= r.patience {
 			return err
 		}
 		again(err)

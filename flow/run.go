@@ -39,10 +39,18 @@ type Options struct {
 	AwaitTaken bool
 	TakenPause time.Duration // between two tries; 0: 2 s
 
-	Retry    Retry           // of reads, writes, dead letters, claims and saves
-	Drain    <-chan struct{} // closed: stop reading, deliver and save what is on its way, return
-	Log      *slog.Logger    // nil: nowhere
-	Progress *Progress       // filled while the flow runs; nil: not wanted
+	Retry Retry // of reads, writes, dead letters, claims and saves
+	// LedgerPatience is how long claims and saves may fail before the flow stops, if Retry would give up earlier: where
+	// the ledger is kept by who takes the records, it should be waited for as long as they are.
+	LedgerPatience time.Duration
+
+	Drain <-chan struct{} // closed: stop reading, deliver and save what is on its way, return
+	// DrainPatience: once Drain is closed, nothing may be delivered or saved for so long before what is on its way is
+	// given up, with ErrUndrained, and for a third of it if tries fail; 0: 10 s. A Committer is waited for.
+	DrainPatience time.Duration
+
+	Log      *slog.Logger // nil: nowhere
+	Progress *Progress    // filled while the flow runs; nil: not wanted
 }
 
 // mostUncommitted bounds the parts that a worker has finished and not committed: their readers are open.
@@ -67,6 +75,9 @@ func (o Options) withDefaults() Options {
 	if o.TakenPause <= 0 {
 		o.TakenPause = 2 * time.Second
 	}
+	if o.DrainPatience <= 0 {
+		o.DrainPatience = 10 * time.Second
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -89,15 +100,13 @@ func Run(ctx context.Context, f Flow, o Options) (Report, error) {
 		return Report{}, err
 	}
 	defer r.stop(nil)
-	err = r.run(ctx)
+	err = r.run()
 	report := r.books.report()
 	report.Planned = r.o.Progress.planned.Load()
 	report.Drained = r.cut.Load() && err == nil
 	if err == nil && report.Complete() {
 		if finisher, ok := f.Sink.(Finisher); ok {
-			if err = finisher.Finish(ctx); err != nil {
-				err = fmt.Errorf("finish: %w", err)
-			}
+			err = r.finish(finisher)
 		}
 	}
 	report.Elapsed = time.Since(started)
@@ -118,6 +127,7 @@ type run struct {
 	parts   chan Part
 	await   awaiting
 	cut     atomic.Bool // draining left something undone
+	drain   draining
 	memory  budget
 	batches batches
 	hashers sync.Pool // of *Hasher
@@ -148,23 +158,7 @@ func newRun(ctx context.Context, f Flow, o Options) (*run, error) {
 	return r, nil
 }
 
-func (r *run) run(ctx context.Context) error {
-	var groups []Group
-	if d, ok := r.Source.(Describer); ok {
-		var err error
-		if groups, err = d.Groups(ctx); err != nil {
-			return fmt.Errorf("describe the source: %w", err)
-		}
-	}
-	r.books.describe(groups)
-	r.o.Progress.describe(groups)
-	r.o.Progress.started.Store(time.Now().UnixNano())
-	if p, ok := r.Sink.(Preparer); ok {
-		if err := p.Prepare(ctx, groups); err != nil {
-			return fmt.Errorf("prepare the sink: %w", err)
-		}
-	}
-
+func (r *run) run() error {
 	var stopReading context.CancelFunc
 	r.reading, stopReading = context.WithCancel(r.ctx)
 	defer stopReading()
@@ -173,24 +167,41 @@ func (r *run) run(ctx context.Context) error {
 		stopReading() // before anything is read
 	default:
 	}
-	var watch, all sync.WaitGroup
-	watch.Go(func() {
-		select {
-		case <-r.o.Drain:
-			r.log.Info("draining")
-			stopReading()
-		case <-r.reading.Done():
-		}
-	})
+	var watch sync.WaitGroup
+	defer watch.Wait()
+	over := make(chan struct{})
+	defer close(over)
+	watch.Go(func() { r.heedDrain(stopReading, over) })
+	if err := r.prepare(); err != nil {
+		return err
+	}
+	var all sync.WaitGroup
 	all.Go(r.plan)
 	for range r.o.Workers {
 		all.Go(func() { newWorker(r).work() })
 	}
 	all.Wait()
-	err := context.Cause(r.ctx)
-	stopReading()
-	watch.Wait()
-	return err
+	return context.Cause(r.ctx)
+}
+
+// prepare tells the books and the sink what will come. A drain cuts it short: nothing is on its way yet.
+func (r *run) prepare() error {
+	var groups []Group
+	if d, ok := r.Source.(Describer); ok {
+		var err error
+		if groups, err = d.Groups(r.reading); err != nil && !r.drained() {
+			return fmt.Errorf("describe the source: %w", err)
+		}
+	}
+	r.books.describe(groups)
+	r.o.Progress.describe(groups)
+	r.o.Progress.started.Store(time.Now().UnixNano())
+	if p, ok := r.Sink.(Preparer); ok && !r.drained() {
+		if err := p.Prepare(r.reading, groups); err != nil && !r.drained() {
+			return fmt.Errorf("prepare the sink: %w", err)
+		}
+	}
+	return nil
 }
 
 // plan gives the source's parts to the workers, one when it is asked for.

@@ -276,3 +276,164 @@ func TestFailuresOfNoRecordStopTheFlow(t *testing.T) {
 		}
 	}
 }
+
+// hung is a Shelf.Before that never comes back by itself.
+func hung(ctx context.Context, _ []flow.Record) error {
+	<-ctx.Done()
+	return context.Cause(ctx)
+}
+
+func TestADrainGivesUpWhatNoLongerGetsOn(t *testing.T) {
+	const second = time.Second
+	refused := errors.New("connection refused")
+	for _, gone := range []struct {
+		name        string
+		write       func(context.Context, []flow.Record) error // from three seconds on
+		save        error
+		least, most time.Duration // when it ends
+	}{
+		{"writes hang", hung, nil, 10 * second, 12 * second},
+		{"writes fail", func(context.Context, []flow.Record) error { return refused }, nil, 6 * second, 9 * second},
+		{"saves fail", nil, refused, 6 * second, 9 * second},
+		{"both fail", hung, refused, 6 * second, 9 * second},
+	} {
+		t.Run(gone.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				away := func() bool { return time.Since(began) > 3*time.Second }
+				shelf := &flowtest.Shelf{Before: func(ctx context.Context, recs []flow.Record) error {
+					if gone.write != nil && away() {
+						return gone.write(ctx, recs)
+					}
+					return sleep(ctx, 500*time.Millisecond)
+				}}
+				books := new(flowtest.Books)
+				ledger := &diary{Ledger: books, fail: func([]flow.Checkpoint) error {
+					if away() {
+						return gone.save
+					}
+					return nil
+				}}
+				drain := make(chan struct{})
+				time.AfterFunc(4*time.Second, func() { close(drain) })
+				feed := flowtest.NewFeed(3, 1, 1000)
+				f := flow.Flow{Source: feed, Sink: shelf, Ledger: ledger}
+				o := flow.Options{
+					Workers: 2, BatchRecords: 10, SaveInterval: time.Second, Drain: drain,
+					DrainPatience: 6 * time.Second, LedgerPatience: time.Hour, Retry: flow.Retry{Attempts: 1000, Max: time.Second},
+				}
+				report, err := flow.Run(t.Context(), f, o)
+				if !errors.Is(err, flow.ErrUndrained) || report.Complete() {
+					t.Errorf("report %+v, %v", report.Total, err)
+				}
+				if took := time.Since(began); took < gone.least || took > gone.most {
+					t.Errorf("ended after %v", took)
+				}
+				saved := books.Checkpoints()
+				if len(saved) != 2 || report.Total.Run.Delivered != saved[0].Tally.Delivered+saved[1].Tally.Delivered || report.Total.Run.Delivered == 0 {
+					t.Errorf("reported %+v, saved %+v", report.Total.Run, saved)
+				}
+				f.Sink, f.Ledger, o.Drain = sole{shelf}, books, nil
+				shelf.Before = nil
+				if report = run(t, f, o); !report.Complete() || report.Total.Tally.Delivered != 3000 {
+					t.Errorf("the next run: %+v", report.Total)
+				}
+				seen := map[string]bool{}
+				for _, r := range shelf.Records() {
+					seen[r.Index+"/"+string(r.Key)] = true
+				}
+				if len(seen) != 3000 {
+					t.Errorf("%d of 3000 records have arrived", len(seen))
+				}
+			})
+		})
+	}
+}
+
+func TestADrainThatGetsOnSlowlyIsNotGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		shelf := new(flowtest.Shelf)
+		turn := make(chan struct{}, 1)
+		shelf.Before = func(ctx context.Context, _ []flow.Record) error { // one after the other, 8 s each
+			turn <- struct{}{}
+			defer func() { <-turn }()
+			return sleep(ctx, 8*time.Second)
+		}
+		drain := make(chan struct{})
+		time.AfterFunc(time.Second, func() { close(drain) })
+		books := new(flowtest.Books)
+		began := time.Now()
+		report := run(t, flow.Flow{Source: flowtest.NewFeed(2, 1, 1000), Sink: shelf, Ledger: books},
+			flow.Options{Workers: 2, InFlight: 4, BatchRecords: 10, Drain: drain, SaveInterval: time.Second})
+		if took := time.Since(began); took < 60*time.Second {
+			t.Errorf("ended after %v", took)
+		}
+		if n := int64(len(shelf.Records())); !report.Drained || report.Total.Run.Delivered != n || n < 80 {
+			t.Errorf("%d delivered, report %+v", n, report.Total)
+		}
+	})
+}
+
+// prepared is a sink whose preparation and end are functions.
+type prepared struct {
+	flow.Sink
+	prepare, finish func(context.Context) error
+}
+
+func (p *prepared) Prepare(ctx context.Context, _ []flow.Group) error { return p.prepare(ctx) }
+func (p *prepared) Finish(ctx context.Context) error                  { return p.finish(ctx) }
+
+func TestADrainEndsAPreparationAndGivesTheEndAWhile(t *testing.T) {
+	wait := func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	fine := func(context.Context) error { return nil }
+	synctest.Test(t, func(t *testing.T) {
+		drain := make(chan struct{})
+		time.AfterFunc(time.Minute, func() { close(drain) })
+		feed, shelf := flowtest.NewFeed(2, 1, 10), new(flowtest.Shelf)
+		began := time.Now()
+		report := run(t, flow.Flow{Source: feed, Sink: &prepared{shelf, wait, fine}}, flow.Options{Drain: drain})
+		if opened, _ := feed.Readers(); opened != 0 || !report.Drained || report.Complete() || time.Since(began) != time.Minute {
+			t.Errorf("%d readers opened, report %+v, after %v", opened, report, time.Since(began))
+		}
+
+		again := make(chan struct{})
+		time.AfterFunc(time.Minute, func() { close(again) })
+		began = time.Now()
+		report, err := flow.Run(t.Context(), flow.Flow{Source: feed, Sink: &prepared{shelf, fine, wait}}, flow.Options{Drain: again})
+		if !errors.Is(err, flow.ErrUndrained) || report.Total.Run.Delivered != 20 || time.Since(began) != 70*time.Second {
+			t.Errorf("report %+v, %v, after %v", report, err, time.Since(began))
+		}
+
+		// An end that a drain does not hold up is none of its business.
+		report, err = flow.Run(t.Context(), flow.Flow{Source: feed, Sink: &prepared{shelf, fine, fine}}, flow.Options{})
+		if err != nil || !report.Complete() {
+			t.Errorf("report %+v, %v", report, err)
+		}
+	})
+}
+
+func TestALedgerIsWaitedForAsLongAsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		books := &diary{Ledger: new(flowtest.Books), fail: func([]flow.Checkpoint) error {
+			if at := time.Since(began); at > 5*time.Second && at < 20*time.Minute {
+				return errors.New("connection refused")
+			}
+			return nil
+		}}
+		o := flow.Options{Workers: 1, InFlight: 1, BatchRecords: 10, LedgerPatience: 30 * time.Minute}
+		f := flow.Flow{Source: flowtest.NewFeed(1, 1, 100), Sink: &flowtest.Shelf{Before: slowly(time.Second)}, Ledger: books}
+		if report := run(t, f, o); !report.Complete() {
+			t.Errorf("report %+v", report)
+		}
+		began = time.Now()
+		o.LedgerPatience = 10 * time.Minute
+		f.Ledger = &diary{Ledger: new(flowtest.Books), fail: books.fail}
+		if _, err := flow.Run(t.Context(), f, o); err == nil || time.Since(began) < 10*time.Minute || time.Since(began) > 12*time.Minute {
+			t.Errorf("%v after %v", err, time.Since(began))
+		}
+	})
+}

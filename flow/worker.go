@@ -64,7 +64,7 @@ func (w *worker) carry(p Part) {
 	counters := w.o.Progress.group(p.Group)
 	var cp Checkpoint
 	again := func(err error) { w.log.Warn("claim failed, trying again", "part", p.ID, "err", err) }
-	err := w.o.Retry.do(w.reading, again, func() (err error) {
+	err := w.ledgerRetry().do(w.reading, again, func() (err error) {
 		cp, err = w.Ledger.Claim(w.ctx, p)
 		return err
 	})
@@ -101,6 +101,13 @@ func (w *worker) carry(p Part) {
 	newCarriage(w, p, cp, counters).carry()
 }
 
+// ledgerRetry is how patiently the ledger is asked.
+func (r *run) ledgerRetry() Retry {
+	retry := r.o.Retry
+	retry.patience = r.o.LedgerPatience
+	return retry
+}
+
 // open makes the worker's outlet.
 func (w *worker) open() (*outlet, error) {
 	out := &outlet{run: w.run, sink: w.Sink}
@@ -113,6 +120,7 @@ func (w *worker) open() (*outlet, error) {
 	}
 	if c, ok := out.sink.(Committer); ok {
 		out.committer, out.inline = c, true
+		w.drain.commits.Store(true)
 	}
 	if d, ok := out.sink.(DeadLetters); ok {
 		out.dead = d
@@ -171,7 +179,11 @@ func (w *worker) release(p *Part) {
 	if !ok {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), closeTimeout)
+	most := closeTimeout
+	if w.parent.Err() != nil { // there is hardly any time
+		most = time.Second
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), most)
 	defer cancel()
 	if err := r.Release(ctx, p.ID); err != nil {
 		w.log.Warn("claim not released", "part", p.ID, "err", err)
