@@ -86,12 +86,21 @@ type Client struct {
 	http   *http.Client
 	auth   signer
 	info   Info
+
+	headers http.Header   // of every request
+	query   string        // of every request, encoded; "": none
+	hint    string        // what to do when the cluster does not know who asks
+	health  string        // path that is asked of a host that was passed over, before it is sent anything; "": none
+	timeout time.Duration // of a request and its answer; 0: none
 }
 
 // host is one node's address.
 type host struct {
-	url string
-	mu  sync.Mutex
+	url  string
+	user *url.Userinfo // who asks there; nil: as everywhere
+	// resurrect is how long it is passed over; 0: longer each time.
+	resurrect time.Duration
+	mu        sync.Mutex
 	// down is until when the host is passed over, after it could not be reached. Guarded by mu.
 	down     time.Time
 	failures int // in a row; guarded by mu
@@ -132,7 +141,7 @@ func (t Target) Connect(ctx context.Context, getenv func(string) string) (*Clien
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{target: t}
+	c := &Client{target: t, hint: "; set NARU_USERNAME and NARU_PASSWORD"}
 	for _, raw := range t.URLs {
 		c.hosts = append(c.hosts, &host{url: strings.TrimSuffix(raw, "/")})
 	}
@@ -215,6 +224,19 @@ func (a *Auth) signer(ctx context.Context, getenv func(string) string) (signer, 
 
 // ask finds out what the cluster is.
 func (c *Client) ask(ctx context.Context) error {
+	info, err := c.Ask(ctx)
+	if err != nil {
+		return err
+	}
+	c.info = info
+	if !info.OpenSearch() && (info.Major < 7 || info.Major > 8) {
+		return fmt.Errorf("%s is %s; naru writes to OpenSearch, and to Elasticsearch 7 and 8", c, info)
+	}
+	return nil
+}
+
+// Ask asks the cluster what it is.
+func (c *Client) Ask(ctx context.Context) (Info, error) {
 	var answer struct {
 		Cluster string `json:"cluster_name"`
 		UUID    string `json:"cluster_uuid"`
@@ -224,19 +246,16 @@ func (c *Client) ask(ctx context.Context) error {
 		} `json:"version"`
 	}
 	if err := c.JSON(ctx, http.MethodGet, "/", nil, &answer); err != nil {
-		return fmt.Errorf("ask %s what it is: %w", c, err)
+		return Info{}, fmt.Errorf("ask %s what it is: %w", c, err)
 	}
-	c.info = Info{answer.Cluster, answer.UUID, answer.Version.Distribution, answer.Version.Number, 0, 0}
-	if c.info.Distribution == "" {
-		c.info.Distribution = "elasticsearch"
+	info := Info{answer.Cluster, answer.UUID, answer.Version.Distribution, answer.Version.Number, 0, 0}
+	if info.Distribution == "" {
+		info.Distribution = "elasticsearch"
 	}
-	if _, err := fmt.Sscanf(c.info.Version, "%d.%d", &c.info.Major, &c.info.Minor); err != nil {
-		return fmt.Errorf("%s calls itself version %q; is it OpenSearch or Elasticsearch?", c, c.info.Version)
+	if _, err := fmt.Sscanf(info.Version, "%d.%d", &info.Major, &info.Minor); err != nil {
+		return Info{}, fmt.Errorf("%s calls itself version %q; is it OpenSearch or Elasticsearch?", c, info.Version)
 	}
-	if !c.info.OpenSearch() && (c.info.Major < 7 || c.info.Major > 8) {
-		return fmt.Errorf("%s is %s; naru writes to OpenSearch, and to Elasticsearch 7 and 8", c, c.info)
-	}
-	return nil
+	return info, nil
 }
 
 // Info gives what the cluster said of itself.
@@ -328,6 +347,11 @@ func someHost[T any](ctx context.Context, c *Client, r *Request, try func(h *hos
 	var last error
 	for range c.hosts {
 		h := c.pick()
+		if err := c.check(ctx, h); err != nil {
+			h.reached(false)
+			last = err
+			continue
+		}
 		answer, err := try(h)
 		if err == nil {
 			h.reached(true)
@@ -374,11 +398,47 @@ func (h *host) reached(ok bool) {
 		return
 	}
 	h.failures = min(h.failures+1, 6)
-	h.down = time.Now().Add(time.Second << (h.failures - 1))
+	wait := time.Second << (h.failures - 1)
+	if h.resurrect > 0 {
+		wait = h.resurrect
+	}
+	h.down = time.Now().Add(wait)
 }
 
 func (c *Client) send(ctx context.Context, h *host, r *Request, body []byte) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, r.Method, h.url+r.Path, bytes.NewReader(body))
+	if c.timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, c.timeout, errSlow)
+		defer cancel()
+	}
+	req, err := c.request(ctx, h, r, body)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return nil, explain(err)
+	}
+	defer resp.Body.Close() //nolint:errcheck // only read
+	if resp.StatusCode >= 300 {
+		return nil, c.refusal(resp)
+	}
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: the answer was cut: %w", h.url, err)
+	}
+	if len(answer) > maxAnswer {
+		return nil, fmt.Errorf("%s: an answer of more than %d bytes", h.url, maxAnswer)
+	}
+	return answer, nil
+}
+
+// errSlow is why a request is given up.
+var errSlow = errors.New("no answer within the time allowed")
+
+// request makes a request to a host. Its body can be sent anew when the connection that it goes by turns out to be dead.
+func (c *Client) request(ctx context.Context, h *host, r *Request, body []byte) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, r.Method, c.url(h, r.Path), bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -394,25 +454,52 @@ func (c *Client) send(ctx context.Context, h *host, r *Request, body []byte) ([]
 	if r.Gzip {
 		req.Header.Set("Content-Encoding", "gzip")
 	}
+	return req, c.authorize(h, req, body)
+}
+
+// authorize adds what every request has, and who asks.
+func (c *Client) authorize(h *host, req *http.Request, body []byte) error {
+	for name, values := range c.headers {
+		req.Header[name] = values
+	}
+	if h.user != nil {
+		password, _ := h.user.Password()
+		req.SetBasicAuth(h.user.Username(), password)
+		return nil
+	}
 	if err := c.auth.sign(req, body); err != nil {
-		return nil, fmt.Errorf("sign the request: %w", err)
+		return fmt.Errorf("sign the request: %w", err)
 	}
-	resp, err := c.http.Do(req)
-	if err != nil {
-		return nil, explain(err)
+	return nil
+}
+
+// url gives a path's address at a host.
+func (c *Client) url(h *host, path string) string {
+	switch {
+	case c.query == "":
+		return h.url + path
+	case strings.Contains(path, "?"):
+		return h.url + path + "&" + c.query
 	}
-	defer resp.Body.Close() //nolint:errcheck // only read
-	if resp.StatusCode >= 300 {
-		return nil, refusal(resp)
+	return h.url + path + "?" + c.query
+}
+
+// check asks a host that was passed over whether it is there again.
+func (c *Client) check(ctx context.Context, h *host) error {
+	h.mu.Lock()
+	failures := h.failures
+	h.mu.Unlock()
+	if c.health == "" || failures == 0 {
+		return nil
 	}
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
-	if err != nil {
-		return nil, fmt.Errorf("%s: the answer was cut: %w", h.url, err)
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
+	defer cancel()
+	_, err := c.send(ctx, h, &Request{Method: http.MethodHead, Path: c.health}, nil)
+	if _, ok := errors.AsType[*StatusError](err); ok {
+		return nil // it answers
 	}
-	if len(answer) > maxAnswer {
-		return nil, fmt.Errorf("%s: an answer of more than %d bytes", h.url, maxAnswer)
-	}
-	return answer, nil
+	return err
 }
 
 // explain adds what to do to errors that people meet.
@@ -427,7 +514,7 @@ func explain(err error) error {
 }
 
 // refusal decodes an answer that is an error.
-func refusal(resp *http.Response) error {
+func (c *Client) refusal(resp *http.Response) error {
 	e := &StatusError{Status: resp.StatusCode}
 	b, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorAnswer))
 	if err != nil {
@@ -451,7 +538,7 @@ func refusal(resp *http.Response) error {
 	}
 	switch e.Status {
 	case http.StatusUnauthorized:
-		e.Reason += "; set NARU_USERNAME and NARU_PASSWORD"
+		e.Reason += c.hint
 	case http.StatusForbidden:
 		if e.Type == "security_exception" || e.Type == "" {
 			e.Reason += "; this user may not do that"

@@ -1,10 +1,8 @@
 package opensearch
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 
@@ -18,25 +16,17 @@ func (c *Client) stream(ctx context.Context, r Request) (io.ReadCloser, error) {
 }
 
 func (c *Client) begin(ctx context.Context, h *host, r *Request) (io.ReadCloser, error) {
-	req, err := http.NewRequestWithContext(ctx, r.Method, h.url+r.Path, bytes.NewReader(r.Body))
+	req, err := c.request(ctx, h, r, r.Body)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", "naru")
 	req.Header["X-Idempotency-Key"] = []string{} // nothing to send: it says that a dead connection may be replaced
-	if len(r.Body) > 0 {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	if err := c.auth.sign(req, r.Body); err != nil {
-		return nil, fmt.Errorf("sign the request: %w", err)
-	}
 	resp, err := c.http.Do(req)
 	if err != nil {
 		return nil, explain(err)
 	}
 	if resp.StatusCode >= 300 {
-		return nil, errors.Join(refusal(resp), resp.Body.Close())
+		return nil, errors.Join(c.refusal(resp), resp.Body.Close())
 	}
 	return resp.Body, nil
 }

@@ -1,0 +1,58 @@
+package opensearch
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/narudata/naru/flow"
+)
+
+func TestADeadLetterIsTheDocumentOfItsLines(t *testing.T) {
+	for _, c := range []struct {
+		lines string
+		want  flow.Record
+	}{
+		{`{"index":{"_index":"a","_id":"1","routing":"r"}}` + "\n" + `{"v":1}` + "\n", flow.Record{Index: "a", Key: []byte("1"), Routing: []byte("r"), Body: []byte(`{"v":1}`)}},
+		{`{"create":{"_index":"a"}}` + "\n" + `{"v":1}` + "\n", flow.Record{Index: "a", Body: []byte(`{"v":1}`)}},
+		{`{"index":{"_index":"a","_id":"1","version":"7","version_type":"external"}}` + "\n" + `{}` + "\n", flow.Record{Index: "a", Key: []byte("1"), Version: 7, Body: []byte(`{}`)}},
+		{`{"update":{"_index":"a","_id":"1"}}` + "\n" + `{"doc":{"v":1},"upsert":{"w":1}}` + "\n", flow.Record{Index: "a", Key: []byte("1"), Body: []byte(`{"v":1}`)}},
+		{`{"update":{"_index":"a","_id":"1"}}` + "\n" + `{"script":{"params":{"event":{"v":1}},"source":"x"}}` + "\n", flow.Record{Index: "a", Key: []byte("1"), Body: []byte(`{"v":1}`)}},
+		{`{"delete":{"_index":"a","_id":"1"}}` + "\n", flow.Record{Index: "a", Key: []byte("1")}},
+		{`{"index":{"_index":1}}` + "\n{}\n", flow.Record{Body: []byte(`{"message":"{\"index\":{\"_index\":1}}\u000a{}\u000a"}`)}},
+	} {
+		if diff := cmp.Diff(c.want, DocumentOf(flow.Record{Body: []byte(c.lines)})); diff != "" {
+			t.Errorf("%s%s", c.lines, diff)
+		}
+	}
+}
+
+func FuzzItemsOfEvents(f *testing.F) {
+	f.Add([]byte(`{"took":1,"errors":true,"items":[{"create":{"status":201}},{"index":{"_id":"\"status\":2","status":409,"error":{"type":"t","reason":"r"}}}]}`))
+	f.Add([]byte(`{"errors":false,"items":[{"index":{"status":201}}]}`))
+	f.Add([]byte(` {"items" : [ { "delete" : { "status" : 404, "error" : null } } ] } `))
+	f.Fuzz(func(t *testing.T, answer []byte) {
+		var got []int
+		err := eachItem(answer, func(it itemSaid) {
+			got = append(got, it.status)
+			_ = it.err()
+		})
+		if allWell(answer, len(got)) && err == nil {
+			for _, s := range got {
+				if s < 200 || s > 299 && s < 2000 {
+					t.Errorf("%q: all is said to be well, and there is status %d", answer, s)
+				}
+			}
+		}
+	})
+}
+
+func TestAnAnswerThatSaysThatAllIsWellIsReadWithoutAllocations(t *testing.T) {
+	answer := []byte(`{"took":12,"errors":false,"items":[{"index":{"status":201}},{"create":{"status":200}}]}`)
+	if !allWell(answer, 2) || allWell(answer, 1) || allWell(answer, 3) {
+		t.Error("it is not understood")
+	}
+	if n := testing.AllocsPerRun(100, func() { allWell(answer, 2) }); n > 0 {
+		t.Errorf("%v allocations", n)
+	}
+}
