@@ -224,7 +224,7 @@ func (c *common) carried(ctx context.Context, f *connect.Flow, run *runFlags) (r
 	o.Workers = cmp.Or(run.workers, o.Workers)
 	messages := *c
 	runner := newRunner(&messages)
-	w := c.watch(ctx, runner.snapshot, run.progress.value)
+	w := c.watchHeld(ctx, runner.snapshot, runner.held, run.progress.value)
 	messages.Stderr = w
 	o.Log = messages.log()
 	opened, err := f.Open(ctx, connect.Env{Getenv: c.Getenv, Stdout: c.Stdout, Log: o.Log})

@@ -16,6 +16,7 @@ import (
 type runner struct {
 	*common
 	progress atomic.Pointer[flow.Progress] // of the run under way
+	opened   atomic.Pointer[connect.Opened]
 }
 
 func newRunner(c *common) *runner {
@@ -27,8 +28,17 @@ func newRunner(c *common) *runner {
 // snapshot gives the progress of the run under way.
 func (r *runner) snapshot() flow.Snapshot { return r.progress.Load().Snapshot() }
 
+// held says why the target is sent nothing for now; "": it is not so.
+func (r *runner) held() string {
+	if o := r.opened.Load(); o != nil && o.State != nil {
+		return o.State().Held
+	}
+	return ""
+}
+
 func (r *runner) run(ctx context.Context, opened *connect.Opened, o flow.Options) (flow.Report, error) {
 	interrupt := o.Drain
+	r.opened.Store(opened)
 	for {
 		o.Progress = r.progress.Load()
 		if opened.Shared == nil {

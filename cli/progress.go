@@ -34,6 +34,11 @@ type watch struct {
 
 // watch starts to show what snapshot gives, the way mode says.
 func (c *common) watch(ctx context.Context, snapshot func() flow.Snapshot, mode string) watch {
+	return c.watchHeld(ctx, snapshot, func() string { return "" }, mode)
+}
+
+// watchHeld is watch, and shows also why nothing is written for now, if held gives a reason.
+func (c *common) watchHeld(ctx context.Context, snapshot func() flow.Snapshot, held func() string, mode string) watch {
 	if mode == "auto" {
 		mode = "line"
 		if c.Columns(c.Stderr) > 0 && c.Getenv("TERM") != "dumb" {
@@ -42,17 +47,17 @@ func (c *common) watch(ctx context.Context, snapshot func() flow.Snapshot, mode 
 	}
 	switch mode {
 	case "bar":
-		return c.watchBars(ctx, snapshot)
+		return c.watchBars(ctx, snapshot, held)
 	case "line":
 		return every(ctx, c.Stderr, lineInterval, false, func() {
-			if line := progressLine(snapshot(), time.Now()); line != "" {
+			if line := progressLine(snapshot(), held(), time.Now()); line != "" {
 				fmt.Fprintln(c.Stderr, line)
 			}
 		})
 	case "json":
 		e := json.NewEncoder(c.Stderr)
 		return every(ctx, c.Stderr, lineInterval, true, func() {
-			_ = e.Encode(progressEvent{time.Now().UTC(), snapshot()})
+			_ = e.Encode(progressEvent{time.Now().UTC(), held(), snapshot()})
 		})
 	}
 	return watch{c.Stderr, func() {}}
@@ -61,6 +66,7 @@ func (c *common) watch(ctx context.Context, snapshot func() flow.Snapshot, mode 
 // A progressEvent is a line of --progress json.
 type progressEvent struct {
 	Time time.Time `json:"time"`
+	Held string    `json:"held,omitempty"` // why nothing is written for now
 	flow.Snapshot
 }
 
@@ -90,7 +96,7 @@ func every(ctx context.Context, w io.Writer, interval time.Duration, last bool, 
 }
 
 // progressLine is one line about the whole flow; "" as long as there is nothing to say.
-func progressLine(s flow.Snapshot, now time.Time) string {
+func progressLine(s flow.Snapshot, held string, now time.Time) string {
 	if s.Started.IsZero() {
 		return ""
 	}
@@ -110,7 +116,7 @@ func progressLine(s flow.Snapshot, now time.Time) string {
 	if r := rate(t.Records-t.EarlierRecords, now.Sub(s.Started)); r > 0 {
 		fmt.Fprintf(&b, ", %s documents/s", count(r))
 	}
-	if left := left(t, now.Sub(s.Started)); left > 0 {
+	if left := left(t, now.Sub(s.Started)); left > 0 && held == "" {
 		fmt.Fprintf(&b, ", %s left", elapsed(left))
 	}
 	if t.Dead > 0 {
@@ -118,6 +124,9 @@ func progressLine(s flow.Snapshot, now time.Time) string {
 	}
 	if t.Failed > 0 {
 		fmt.Fprintf(&b, ", %s failed", plural(t.Failed, "part"))
+	}
+	if held != "" {
+		b.WriteString(", waiting: " + held)
 	}
 	return b.String()
 }
@@ -154,12 +163,16 @@ func left(g *flow.GroupProgress, spent time.Duration) time.Duration {
 }
 
 // watchBars draws bars: one for each of a few indices that are being carried, and one for all.
-func (c *common) watchBars(ctx context.Context, snapshot func() flow.Snapshot) watch {
+func (c *common) watchBars(ctx context.Context, snapshot func() flow.Snapshot, held func() string) watch {
 	width := max(c.columns(c.Stderr), 40)
 	pool := mpb.NewWithContext(ctx, mpb.WithOutput(c.Stderr), mpb.WithWidth(width-1), mpb.WithAutoRefresh(), mpb.WithRefreshRate(barInterval))
 	b := &bars{pool: pool, width: width}
 	b.total = b.bar(slots, func() string { return "total" }, func() (flow.GroupProgress, time.Time) { return b.all.Total, b.all.Started })
-	w := every(ctx, pool, barInterval, true, func() { b.show(snapshot()) })
+	waiting := waiting{w: aboveBars{pool, c.Stderr}}
+	w := every(ctx, pool, barInterval, true, func() {
+		b.show(snapshot())
+		waiting.tell(held(), time.Now())
+	})
 	return watch{aboveBars{pool, c.Stderr}, func() {
 		w.stop()
 		for _, s := range b.slots {
@@ -168,6 +181,22 @@ func (c *common) watchBars(ctx context.Context, snapshot func() flow.Snapshot) w
 		b.total.Abort(true)
 		pool.Wait()
 	}}
+}
+
+// waiting says above the bars why nothing is written for now. Reasons come and go, as a heap fills and is emptied: so it
+// says one at intervals only.
+type waiting struct {
+	w    io.Writer
+	why  string
+	said time.Time
+}
+
+func (x *waiting) tell(why string, now time.Time) {
+	if why == "" || why == x.why && now.Sub(x.said) < 10*time.Minute || now.Sub(x.said) < time.Minute {
+		return
+	}
+	x.why, x.said = why, now
+	fmt.Fprintf(x.w, "waiting: %s\n", why)
 }
 
 // aboveBars writes above the bars, and plainly once they are gone.

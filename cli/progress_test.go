@@ -37,13 +37,43 @@ func someProgress(started time.Time) flow.Snapshot {
 
 func TestAProgressLineSaysHowFarHowFastAndHowLongStill(t *testing.T) {
 	now := time.Now()
-	got := progressLine(someProgress(now.Add(-10*time.Second)), now)
+	got := progressLine(someProgress(now.Add(-10*time.Second)), "", now)
 	want := "1,500 documents of 4,000 (37%), 2 of 3 indices done, 140 documents/s, 18s left, 3 dead letters, 1 part failed"
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if got := progressLine(flow.Snapshot{}, now); got != "" {
+	if got := progressLine(flow.Snapshot{}, "", now); got != "" {
 		t.Errorf("before it starts there is a line: %s", got)
+	}
+}
+
+func TestProgressSaysWhyNothingIsWrittenForNow(t *testing.T) {
+	const closed = "the window 22:00-06:00 is closed until 2026-03-01T22:00:00Z"
+	now := time.Now()
+	got := progressLine(someProgress(now.Add(-10*time.Second)), closed, now)
+	want := "1,500 documents of 4,000 (37%), 2 of 3 indices done, 140 documents/s, 3 dead letters, 1 part failed, waiting: " + closed
+	if got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	var out strings.Builder
+	w := waiting{w: &out}
+	for second := range 200 { // a heap that is too full now and then
+		why := ""
+		if second%10 < 5 {
+			why = fmt.Sprintf("the heap of node n1 is %d%% full", 95+second%5)
+		}
+		w.tell(why, now.Add(time.Duration(second)*time.Second))
+	}
+	if n := strings.Count(out.String(), "waiting: the heap of node n1 is "); n < 3 || n > 4 {
+		t.Errorf("it is said %d times:\n%s", n, out.String())
+	}
+	out.Reset()
+	w = waiting{w: &out}
+	for second := range 900 {
+		w.tell(closed, now.Add(time.Duration(second)*time.Second))
+	}
+	if got, want := out.String(), strings.Repeat("waiting: "+closed+"\n", 2); got != want {
+		t.Errorf("in a quarter of an hour it says\n%s", got)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -123,35 +124,36 @@ type statusPage struct {
 }
 
 func (p statusPage) write(w io.Writer, width, limit int) error {
-	state := "running"
-	switch {
-	case p.Paused:
-		state = "paused"
-	case p.Done == p.Parts && p.Taken == 0:
-		state = "nothing is under way"
+	fmt.Fprintf(w, "carry    %s\nstarted  %s\nstate    %s\n", printable(p.Carry), p.Started.Local().Format(time.DateTime), p.state())
+	perSecond, how := p.rate()
+	if how != "" {
+		fmt.Fprintf(w, "rate     %s documents/s%s\n", count(perSecond), how)
 	}
-	fmt.Fprintf(w, "carry    %s\nstarted  %s\nstate    %s\n", printable(p.Carry), p.Started.Local().Format(time.DateTime), state)
-	if p.before != nil {
-		perSecond := rate(p.Total.Read-p.before.Total.Read, p.At.Sub(p.before.At))
-		fmt.Fprintf(w, "rate     %s documents/s\n", count(perSecond))
-		if left := p.Records - p.Total.Read; p.Records >= 0 && left > 0 && perSecond > 0 {
-			fmt.Fprintf(w, "left     %s, about %s\n", plural(left, "document"), elapsed(time.Duration(left/perSecond)*time.Second))
+	if left := p.Records - p.Total.Read; p.Records >= 0 && left > 0 {
+		about := ""
+		if perSecond > 0 {
+			about = ", about " + elapsed(time.Duration(left/perSecond)*time.Second)
 		}
+		fmt.Fprintf(w, "left     %s of %s%s\n", count(left), plural(p.Records, "document"), about)
 	}
 	fmt.Fprintln(w)
 	t := table{columns: []column{
-		{title: "INDEX", shrink: true}, {title: "PARTS", right: true}, {title: "DONE", right: true}, {title: "DELIVERED", right: true},
+		{title: "INDEX", shrink: true}, {title: "DOCUMENTS", right: true, optional: true}, {title: "PARTS", right: true}, {title: "DONE", right: true}, {title: "DELIVERED", right: true},
 		{title: "WERE THERE", right: true, optional: true}, {title: "DEAD", right: true, optional: true}, {title: "SIZE", right: true},
 	}}
 	add := func(name string, g *opensearch.GroupStatus) {
-		t.row(printable(name), count(int64(g.Parts)), count(int64(g.Done)), count(g.Tally.Delivered), count(g.Tally.There), count(g.Tally.Dead), size(g.Tally.Bytes))
+		expected := ""
+		if g.Records >= 0 {
+			expected = count(g.Records)
+		}
+		t.row(printable(name), expected, count(int64(g.Parts)), count(int64(g.Done)), count(g.Tally.Delivered), count(g.Tally.There), count(g.Tally.Dead), size(g.Tally.Bytes))
 	}
 	rows := some(len(p.Groups), limit, func(i int) bool { return p.Groups[i].Done != p.Groups[i].Parts }, func(i int) int64 { return p.Groups[i].Tally.Delivered })
 	for _, i := range rows {
 		add(p.Groups[i].Name, &p.Groups[i])
 	}
 	if len(p.Groups) > 1 {
-		add("total of "+plural(int64(len(p.Groups)), "index"), &opensearch.GroupStatus{Parts: p.Parts, Done: p.Done, Tally: p.Total})
+		add("total of "+plural(int64(len(p.Groups)), "index"), &opensearch.GroupStatus{Records: p.Records, Parts: p.Parts, Done: p.Done, Tally: p.Total})
 	}
 	if err := t.write(w, width); err != nil {
 		return err
@@ -174,6 +176,33 @@ func (p statusPage) write(w io.Writer, width, limit int) error {
 	writeFailures(w, width, "FAILED PARTS", p.Failed, limit)
 	writeDead(w, "DEAD LETTERS", p.Reasons)
 	return nil
+}
+
+// state says in a few words what is going on.
+func (p statusPage) state() string {
+	switch {
+	case p.Paused:
+		return "paused: naru resume lets it go on"
+	case p.Taken > 0 && !slices.ContainsFunc(p.Workers, func(w opensearch.WorkerStatus) bool { return w.Alive }):
+		return "nobody is working: the same naru carry goes on"
+	case p.Taken > 0:
+		return "running"
+	case p.Done == p.Parts && p.Records >= 0 && p.Total.Read >= p.Records && len(p.Failed) == 0:
+		return "done"
+	}
+	return "nothing is under way: the same naru carry goes on"
+}
+
+// rate is how many documents a second are read, since the page before or, without one, since the carry began, and which
+// of the two; "": there is nothing to measure.
+func (p statusPage) rate() (perSecond int64, how string) {
+	switch {
+	case p.before != nil:
+		return rate(p.Total.Read-p.before.Total.Read, p.At.Sub(p.before.At)), " since the last look"
+	case p.Taken > 0 && !p.Paused && p.Total.Read > 0 && p.At.Sub(p.Started) >= time.Second:
+		return rate(p.Total.Read, p.At.Sub(p.Started)), " since it began"
+	}
+	return 0, ""
 }
 
 func newPauseCommand(c *common) *cobra.Command {
