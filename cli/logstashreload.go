@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/narudata/naru/logstash"
+	"github.com/narudata/naru/logstash/input"
 )
 
 // logstashRuns are the pipelines that run, by their names.
@@ -36,7 +37,7 @@ func (c *common) reloadLogstash(ctx context.Context, load func() ([]logstashPipe
 	if err != nil {
 		return err
 	}
-	r := &logstashRuns{common: c, stdin: logstash.Share(c.Stdin), stdout: &lockedWriter{w: c.Stdout}, running: map[string]*logstashRun{}}
+	r := &logstashRuns{common: c, stdin: input.Share(c.Stdin), stdout: &lockedWriter{w: c.Stdout}, running: map[string]*logstashRun{}}
 	ctx, _, release := c.endOnSignal(ctx)
 	defer release()
 	if err := r.change(ctx, first); err != nil {

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/narudata/naru/connect"
-	"github.com/narudata/naru/logstash/codec"
+	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/filter"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/ruby"
@@ -69,6 +69,7 @@ func Compile(config *syntax.Config, o Options) (*Pipeline, Problems) {
 	c.body(&c.p.filters, config.Statements(syntax.Filter), c.filter)
 	c.body(&c.p.outputs, config.Statements(syntax.Output), c.output)
 	c.implicit()
+	c.p.counts.plugins, c.p.counts.outputs = make([]pluginCounts, len(c.p.Plugins)), make([]stream.Counter, len(c.p.Outputs))
 	sortErrors(c.errors, config.Files)
 	sortErrors(c.warnings, config.Files)
 	slices.Sort(c.unbuilt)
@@ -84,16 +85,32 @@ func Compile(config *syntax.Config, o Options) (*Pipeline, Problems) {
 
 // implicit gives a configuration of filters only the input and the output that it lacks.
 func (c *compiler) implicit() {
-	lines := option.Codec{Name: "json_lines"}
+	const lines = "{ codec => json_lines }"
 	if len(c.config.Statements(syntax.Input)) == 0 {
-		if d, ok := c.codec(&syntax.Plugin{Name: "stdin"}, lines, "", true).(codec.Decoder); ok {
-			c.p.Inputs = append(c.p.Inputs, &Input{Name: "stdin", ID: "stdin", Decoder: d, Options: new(Stdin)})
-		}
+		c.given("input { stdin "+lines+" }", func(p *syntax.Plugin) {
+			c.input(p)
+			in := c.p.Inputs[len(c.p.Inputs)-1]
+			in.Pos, in.ID = syntax.Pos{}, in.Name
+		})
 	}
 	if len(c.config.Statements(syntax.Output)) == 0 {
-		if e, ok := c.codec(&syntax.Plugin{Name: "stdout"}, lines, "", false).(codec.Encoder); ok {
-			c.p.Outputs = append(c.p.Outputs, &Output{Name: "stdout", ID: "stdout", Encoder: e, Options: new(Stdout)})
+		c.given("output { stdout "+lines+" }", func(p *syntax.Plugin) {
+			out := c.p.Outputs[c.output(p)]
+			out.Pos, out.ID = syntax.Pos{}, out.Name
 			c.p.outputs = program{{do: call}}
+		})
+	}
+}
+
+// given compiles a plugin that is none of the configuration.
+func (c *compiler) given(text string, plugin func(*syntax.Plugin)) {
+	config, err := syntax.Options{}.Parse("", []byte(text))
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	for _, s := range config.Sections {
+		for p := range syntax.Plugins(s.Body) {
+			plugin(p)
 		}
 	}
 }
@@ -195,10 +212,7 @@ func (c *compiler) filter(p *syntax.Plugin) int {
 	}
 	f, err := plugin.Setup(&filter.Setup{
 		ECS: c.o.ECS, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Style: c.o.EscapeStyle, Where: p.Pos.String(), Shared: &c.shared,
-		Getenv: func(name string) string {
-			v, _ := c.o.lookup(name)
-			return v
-		},
+		Getenv: c.getenv,
 	})
 	if err != nil {
 		c.invalid(p, string(syntax.Filter), err)

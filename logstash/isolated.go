@@ -9,6 +9,8 @@ import (
 
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/input"
+	"github.com/narudata/naru/logstash/output"
 	"github.com/narudata/naru/logstash/syntax"
 )
 
@@ -113,14 +115,14 @@ func isolate(c *syntax.Config) *syntax.Config {
 		switch s.Kind {
 		case syntax.Input:
 			n.Body = replaced(s.Body, func(p *syntax.Plugin) *syntax.Plugin {
-				if _, built := inputs[p.Name]; !built && !slices.Contains(shipped[syntax.Input], p.Name) {
+				if _, built := input.Table()[p.Name]; !built && !slices.Contains(shipped[syntax.Input], p.Name) {
 					return p
 				}
 				return isolatedInput(p)
 			})
 		case syntax.Output:
 			n.Body = replaced(s.Body, func(p *syntax.Plugin) *syntax.Plugin {
-				if _, built := outputs[p.Name]; !built && !slices.Contains(shipped[syntax.Output], p.Name) {
+				if _, built := output.Table()[p.Name]; !built && !slices.Contains(shipped[syntax.Output], p.Name) {
 					return p
 				}
 				return &syntax.Plugin{Pos: p.Pos, Name: "null", End: p.End, Attributes: options(p, "id")}

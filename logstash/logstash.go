@@ -72,6 +72,7 @@ type Pipeline struct {
 	outputs program
 	o       Options
 	config  *syntax.Config
+	counts  counts
 }
 
 // A Plugin is a filter of a pipeline.

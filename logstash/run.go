@@ -1,348 +1,162 @@
 package logstash
 
 import (
-	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"sync"
-	"sync/atomic"
-	"time"
+	"os"
+	"path/filepath"
 
+	"github.com/narudata/naru/connect/archive"
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/logstash/input"
+	"github.com/narudata/naru/logstash/output"
 )
 
 // RunOptions say how a pipeline runs. The zero RunOptions are one worker, without standard input and output.
 type RunOptions struct {
+	ID string // of the pipeline; "" is main
 	// Stdin is read by the input stdin. After a run that was ended by its context, perhaps something of it is lost, unless it
-	// is a *Shared.
+	// is a *input.Shared.
 	Stdin   io.Reader
 	Stdout  io.Writer
 	Workers int // 0: one
-	// BatchSize is how many messages of a generator are a batch; 0: a thousand. A stream's batch is what was there to be
-	// read, up to 64 KiB.
+	// BatchSize is how many messages of a generator are a batch; 0: a thousand.
 	BatchSize int
+	// Ordered: outputs keep the order in which events were read. It goes with one worker.
+	Ordered bool
+	// Data is the folder for what must outlive the process: how far files were read, dead letters, queues. "" is the folder
+	// of the user's state.
+	Data string
+	// Addresses are those that pipelines of the process send to.
+	Addresses *input.Addresses
+	// Dead takes what cannot be delivered; nil: a store of the pipeline's own in Data.
+	Dead flow.DeadLetters
+	// Queue is where what sources cannot give again is kept until it is delivered.
+	Queue QueueOptions
+	// Running is told the figures of the run as it begins.
+	Running func(*stream.Stats)
+}
+
+// QueueOptions say how a pipeline keeps what its sources cannot give again.
+type QueueOptions struct {
+	Off      bool  // it is not kept: what is on its way when the process dies is lost
+	MaxBytes int64 // 0: 1 GiB
 }
 
 // A Tally is what a run has done.
 type Tally struct {
 	Messages int64 // that inputs read
-	Records  int64 // that outputs wrote
+	Records  int64 // that outputs wrote, or that were there already
+	Dead     int64 // dead letters
 }
 
-// blockBytes is how much is read of a stream at a time.
-const blockBytes = 64 << 10
-
 // Run reads the inputs and writes to the outputs until the inputs end or ctx is done; then what was read is worked off.
-// Whatever the number of workers, what one input gives is written in its order.
-func (p *Pipeline) Run(ctx context.Context, o RunOptions) (Tally, error) {
+// Whatever the number of workers, outputs that print or write files get what one input gives in its order.
+func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err error) {
 	if most := p.MaxWorkers(); most > 0 && o.Workers > most {
 		p.o.Log.Warn("a filter or codec of this pipeline sees all events: there are fewer workers than asked for", "workers", most)
 		o.Workers = most
 	}
 	o.Workers = max(o.Workers, 1)
-	if o.Stdin == nil {
-		o.Stdin = bytes.NewReader(nil)
+	if o.ID == "" {
+		o.ID = "main"
 	}
-	if o.Stdout == nil {
-		o.Stdout = io.Discard
+	if o.Data == "" {
+		o.Data = stateDir()
 	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	jobs := 3*o.Workers + 2*len(p.Inputs)
-	r := &runner{
-		p: p, o: o, cancel: cancel,
-		free: make(chan *job, jobs),
-		todo: make(chan *job, o.Workers),
-		// There is room for all of them, and for a flush of each worker: nobody ever waits for the writer but an input.
-		order: make(chan *job, jobs+2*o.Workers),
-	}
-	for range jobs {
-		r.free <- &job{done: make(chan struct{}, 1)}
-	}
-	return r.run(ctx)
-}
-
-// A job is a batch on its way from an input over a worker to the outputs.
-type job struct {
-	batch flow.Batch
-	block []byte // what the messages are parts of
-
-	done chan struct{}
-}
-
-// runner is a run of a pipeline: inputs fill jobs, workers take them from todo, and the writer takes the same jobs from order,
-// as soon as each is done.
-type runner struct {
-	p      *Pipeline
-	o      RunOptions
-	cancel context.CancelCauseFunc
-	free   chan *job
-	todo   chan *job
-	order  chan *job
-
-	enqueue  sync.Mutex // guards the two channels: a job has the same place in both
-	flushing sync.Mutex // guards Flush of all workers
-	messages atomic.Int64
-	records  int64
-}
-
-func (r *runner) run(ctx context.Context) (Tally, error) {
-	sink := r.p.NewSink(r.o.Stdout)
-	written := make(chan error, 1)
-	go func() { written <- r.write(ctx, sink) }()
-
-	stages := make([]*Stage, r.o.Workers)
-	var workers sync.WaitGroup
-	for i := range stages {
-		stages[i] = r.p.NewStage(i == 0)
-		workers.Go(func() { r.work(ctx, stages[i]) })
-	}
-	var readers sync.WaitGroup
-	for n, in := range r.p.Inputs {
-		readers.Go(func() {
-			if err := r.read(ctx, n, in); err != nil {
-				r.cancel(fmt.Errorf("%s input %s: %w", in.Name, in.ID, err))
-			}
+	pipe := stream.Pipe{Stage: func(first bool) stream.Stage { return p.NewStage(first) }, Dead: o.Dead}
+	for n, out := range p.Outputs {
+		sink, err := out.made.Open(&output.Run{
+			ID: out.ID, Pipeline: o.ID, Stdout: o.Stdout, Data: o.Data, Log: p.o.Log, Ordered: o.Ordered, Addresses: o.Addresses,
 		})
+		if err != nil {
+			return Tally{}, errors.Join(fmt.Errorf("%s output %s: %w", out.Name, p.Outputs[n].ID, err), closeSinks(pipe.Sinks))
+		}
+		pipe.Sinks = append(pipe.Sinks, stream.Output{ID: out.ID, Sink: sink})
 	}
-	readers.Wait()
-	close(r.todo)
-	workers.Wait()
-	for _, s := range stages {
-		r.flush(s, true)
+	sources, err := p.sources(&o)
+	if err != nil {
+		return Tally{}, errors.Join(err, closeSinks(pipe.Sinks))
 	}
-	close(r.order)
-	err := errors.Join(<-written, sink.Close(ctx))
-	if cause := context.Cause(ctx); err == nil && cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause
+	pipe.Sources = sources
+	if pipe.Dead == nil {
+		store, err := archive.OpenDeadStore(filepath.Join(o.Data, "dead", o.ID))
+		if err != nil {
+			return Tally{}, errors.Join(err, closeSinks(pipe.Sinks))
+		}
+		defer func() { err = errors.Join(err, store.Close()) }()
+		pipe.Dead = store
 	}
-	return Tally{r.messages.Load(), r.records}, err
+	stats := stream.NewStats(pipe)
+	if o.Running != nil {
+		o.Running(stats)
+	}
+	err = stream.Run(context.WithoutCancel(ctx), pipe, stream.Options{Workers: o.Workers, Drain: ctx.Done(), Log: p.o.Log, Stats: stats})
+	return tallyOf(stats), err
 }
 
-// put gives a filled job to the workers and to the writer.
-func (r *runner) put(j *job) {
-	r.messages.Add(int64(len(j.batch.Records)))
-	r.enqueue.Lock()
-	defer r.enqueue.Unlock()
-	r.order <- j
-	r.todo <- j
+// sources opens the inputs.
+func (p *Pipeline) sources(o *RunOptions) ([]stream.Input, error) {
+	var sources []stream.Input
+	for n, in := range p.Inputs {
+		s, err := in.made.Open(&input.Run{
+			Port: int32(n), ID: in.ID, Pipeline: o.ID, Delimiter: []byte(in.Decoder.Delimiter()), Stdin: o.Stdin, //nolint:gosec // inputs are few
+			Data: o.Data, Log: p.o.Log, BatchSize: o.BatchSize, Addresses: o.Addresses,
+		})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s input %s: %w", in.Name, in.ID, err), closeSources(sources))
+		}
+		sources = append(sources, stream.Input{ID: in.ID, Source: s})
+	}
+	return sources, nil
 }
 
-// get gives an empty job.
-func (r *runner) get() *job {
-	j := <-r.free
-	j.batch.Reset()
-	j.block = j.block[:0]
-	return j
+// closeSources lets sources go that were opened and will not run.
+func closeSources(sources []stream.Input) error {
+	over, cancel := context.WithCancel(context.Background())
+	cancel()
+	var all []error
+	for _, s := range sources {
+		if err := s.Run(over, func(s stream.Stream) { all = append(all, s.Close()) }); !errors.Is(err, context.Canceled) {
+			all = append(all, err)
+		}
+	}
+	return errors.Join(all...)
 }
 
-// work takes jobs until there are none, and flushes the filters from time to time.
-func (r *runner) work(ctx context.Context, s *Stage) {
-	tick := time.NewTicker(FlushInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case j, ok := <-r.todo:
-			if !ok {
-				return
-			}
-			if err := s.Process(ctx, &j.batch); err != nil {
-				r.cancel(err)
-			}
-			j.done <- struct{}{}
-		case <-tick.C:
-			r.flush(s, false)
-		}
+func closeSinks(sinks []stream.Output) error {
+	var all []error
+	for _, s := range sinks {
+		all = append(all, s.Close(context.Background()))
 	}
+	return errors.Join(all...)
 }
 
-// flush gives the writer what the filters of a worker make from time to time.
-func (r *runner) flush(s *Stage, final bool) {
-	if !final && !s.flushes() {
-		return
+func tallyOf(s *stream.Stats) Tally {
+	t := Tally{Dead: s.Failed.Get()}
+	for i := range s.Inputs {
+		t.Messages += s.Inputs[i].Records.Get()
 	}
-	j := &job{done: make(chan struct{}, 1)} // none of the others: an input may hold them all
-	r.flushing.Lock()
-	s.Flush(&j.batch, final)
-	r.flushing.Unlock()
-	j.done <- struct{}{}
-	r.order <- j
+	for i := range s.Outputs {
+		t.Records += s.Outputs[i].Delivered.Get()
+		t.Dead += s.Outputs[i].Dead.Get()
+	}
+	return t
 }
 
-// write writes jobs in their order. After an error it goes on taking them, so that nobody waits.
-func (r *runner) write(ctx context.Context, sink *Sink) error {
-	var failed error
-	for j := range r.order {
-		<-j.done
-		if failed == nil {
-			if failed = sink.Write(ctx, j.batch.Records); failed != nil {
-				r.cancel(failed)
-			}
-			r.records += int64(len(j.batch.Records))
-		}
-		select {
-		case r.free <- j:
-		default: // it was made for a flush
-		}
+// stateDir is the folder of the user's state for pipelines.
+//
+// Source: the XDG Base Directory Specification.
+func stateDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "naru", "logstash")
 	}
-	return failed
-}
-
-// read reads an input to its end.
-func (r *runner) read(ctx context.Context, n int, in *Input) error {
-	switch o := in.Options.(type) {
-	case *Generator:
-		if o.Message == "stdin" && len(o.Lines) == 0 {
-			line, err := io.ReadAll(r.o.Stdin)
-			if err != nil {
-				return err
-			}
-			o.Message = string(bytes.TrimRight(line, "\n"))
-		}
-		r.generate(ctx, n, o)
-		return nil
-	default:
-		return r.lines(ctx, n, r.o.Stdin, []byte(cmp.Or(in.Decoder.Delimiter(), "\n")))
+	home, err := os.UserHomeDir()
+	if err != nil {
+		return filepath.Join(".", "naru-data")
 	}
-}
-
-func (r *runner) generate(ctx context.Context, n int, o *Generator) {
-	lines := o.Lines
-	if len(lines) == 0 {
-		lines = []string{o.Message}
-	}
-	messages := make([][]byte, len(lines))
-	for i := range lines {
-		messages[i] = []byte(lines[i])
-	}
-	size := cmp.Or(r.o.BatchSize, 1000)
-	for range o.Threads {
-		j := r.get()
-		for count := int64(0); (o.Count == 0 || count < o.Count) && ctx.Err() == nil; count++ {
-			for _, m := range messages {
-				j.batch.Records = append(j.batch.Records, flow.Record{Index: index(n), Body: m, Version: count + 1})
-			}
-			if len(j.batch.Records) >= size {
-				r.put(j)
-				j = r.get()
-			}
-		}
-		r.put(j)
-	}
-}
-
-// lines cuts a stream into messages. A block is read, and goes to a worker with all the messages that end in it; what is left
-// is the beginning of the next block.
-func (r *runner) lines(ctx context.Context, n int, in io.Reader, delimiter []byte) error {
-	var reads interface {
-		read(ctx context.Context, room []byte) (int, error)
-	}
-	shared, isShared := in.(*Shared)
-	if isShared {
-		reads = shared
-	} else {
-		own := startReading(in)
-		defer close(own.ask)
-		reads = own
-	}
-	j := r.get()
-	size := blockBytes
-	for {
-		if cap(j.block) < size {
-			j.block = append(make([]byte, 0, size), j.block...)
-		}
-		got, err := reads.read(ctx, j.block[len(j.block):size])
-		from := max(0, len(j.block)-len(delimiter)+1)
-		j.block = j.block[:len(j.block)+got]
-		if ctx.Err() != nil && isShared {
-			shared.giveBack(j.block)
-			return nil
-		}
-		if ctx.Err() != nil {
-			// Perhaps the read still writes into the block: it is left, but for what it had before.
-			j.block = bytes.Clone(j.block)
-			err = io.EOF
-		}
-		if last := bytes.LastIndex(j.block[from:], delimiter); last >= 0 || err != nil {
-			end := len(j.block)
-			if last >= 0 {
-				end = from + last + len(delimiter)
-			}
-			rest := j.block[end:]
-			next := r.get()
-			if err == nil {
-				size = max(blockBytes, 2*len(rest))
-				if cap(next.block) < size {
-					next.block = make([]byte, 0, size)
-				}
-				next.block = append(next.block, rest...)
-			}
-			j.cut(n, j.block[:end], delimiter)
-			if err != nil && len(rest) > 0 {
-				j.batch.Records = append(j.batch.Records, flow.Record{Index: index(n), Body: rest})
-			}
-			r.put(j)
-			j = next
-		} else if len(j.block) == size {
-			size *= 2
-		}
-		switch {
-		case errors.Is(err, io.EOF):
-			r.put(j)
-			return nil
-		case err != nil:
-			r.put(j)
-			return err
-		}
-	}
-}
-
-// reading reads from a stream in a goroutine of its own, so that nobody has to wait for a terminal that says nothing. The
-// goroutine ends with the read that it is in.
-type reading struct {
-	ask  chan []byte
-	got  chan int
-	fail chan error
-}
-
-func startReading(in io.Reader) *reading {
-	r := &reading{ask: make(chan []byte), got: make(chan int, 1), fail: make(chan error, 1)}
-	go func() {
-		for room := range r.ask {
-			n, err := in.Read(room)
-			r.fail <- err
-			r.got <- n
-		}
-	}()
-	return r
-}
-
-// read reads into room. When ctx is done it gives up, and room may still be written to.
-func (r *reading) read(ctx context.Context, room []byte) (int, error) {
-	if ctx.Err() != nil {
-		return 0, context.Cause(ctx)
-	}
-	r.ask <- room
-	select {
-	case n := <-r.got:
-		return n, <-r.fail
-	case <-ctx.Done():
-		return 0, context.Cause(ctx)
-	}
-}
-
-// cut makes records of the messages in a text.
-func (j *job) cut(n int, text, delimiter []byte) {
-	for len(text) > 0 {
-		end := bytes.Index(text, delimiter)
-		if end < 0 {
-			j.batch.Records = append(j.batch.Records, flow.Record{Index: index(n), Body: text})
-			return
-		}
-		j.batch.Records = append(j.batch.Records, flow.Record{Index: index(n), Body: text[:end:end]})
-		text = text[end+len(delimiter):]
-	}
+	return filepath.Join(home, ".local", "state", "naru", "logstash")
 }

@@ -41,14 +41,14 @@ func TestMessagesAreWrittenInTheirOrder(t *testing.T) {
 		if out != in.String() {
 			t.Errorf("with %d workers the output is another", workers)
 		}
-		if tally != (Tally{20_000, 20_000}) {
+		if tally != (Tally{Messages: 20_000, Records: 20_000}) {
 			t.Errorf("the tally is %+v", tally)
 		}
 	}
 }
 
 func TestAStreamIsCutAtItsDelimiter(t *testing.T) {
-	long := strings.Repeat("y", 3*blockBytes+17)
+	long := strings.Repeat("y", 200_017)
 	for _, c := range []struct{ options, in, want string }{
 		{"", "", ""},
 		{"", "a", "a\n"},

@@ -1,80 +1,67 @@
 package logstash
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/filter"
+	"github.com/narudata/naru/logstash/output"
 )
 
-// A Stage is a pipeline between inputs and outputs as a stage of a flow. A record that comes in is a message that an input
-// read; its Index is the input's number, see InputIndex. What comes out is what an output is to write; its Index is the
-// output's number, and its Key the name of the file for a file output.
+// A Stage is a pipeline between inputs and outputs. A record that comes in is a message that an input read; its port is the
+// input's number. What comes out is what an output is to write; its port is the output's number.
 //
-// Bytes of incoming records must stay as they are until Process returns.
+// Bytes of incoming records must stay as they are until what comes out is written.
 type Stage struct {
 	p        *Pipeline
 	w        *Worker
 	x        codec.Context
-	decoders []codec.Decoder
-	encoders []codec.Encoder
+	decoders []codec.Decoder // of each input; those that hold messages back are forked once more, for each identity
+	formers  []output.Former
+	held     map[uint64]*holding // of each stream
 
-	input    *Input // of the record that is being decoded
-	sequence int64
+	record *flow.Record // that is being decoded
+	input  *Input       // of it
+	took   int          // events of it
+	key    []byte       // of a holder
+
 	batch    *flow.Batch
 	out      []flow.Record
+	failures flow.Failures
 	room     []byte // free bytes of the batch's arena
 	run      func(*event.Event)
 	first    bool
+	flushed  time.Time // when the filters last were
 }
 
-var (
-	_ flow.Stage  = (*Stage)(nil)
-	_ flow.Forker = (*Stage)(nil)
-)
+var _ stream.Stage = (*Stage)(nil)
 
-// indices are the texts of the first numbers, so that none is made for a record.
-const indices = "0123456789"
-
-// InputIndex is the Index of records that an input of a pipeline read: the first one is 0.
-func InputIndex(n int) string { return index(n) }
-
-func index(n int) string {
-	if n < len(indices) {
-		return indices[n : n+1]
-	}
-	return string(rune(n + beyond))
+// holding is what is held back of a stream.
+type holding struct {
+	calls int // of Process
+	by    map[string]*holder
 }
 
-// beyond is where the characters begin that stand for the numbers that have no digit.
-const beyond = 0x100
-
-// number is the reverse of index.
-func number(s string) int {
-	if len(s) == 1 && s[0] >= '0' && s[0] <= '9' {
-		return int(s[0] - '0')
-	}
-	for _, r := range s {
-		return int(r) - beyond
-	}
-	return -1
+// A holder is a decoder of messages that belong together.
+type holder struct {
+	decoder codec.Decoder
+	input   *Input
+	last    flow.Record // the last message, without its body
+	since   int         // the call that brought the oldest message that is held back; 0: none is
 }
 
 // NewStage makes a stage for one worker. The first of a pipeline also flushes the filters that all workers share.
 func (p *Pipeline) NewStage(first bool) *Stage {
-	s := &Stage{p: p, w: p.NewWorker(), first: first}
+	s := &Stage{p: p, w: p.NewWorker(), first: first, held: map[uint64]*holding{}, flushed: p.o.Now()}
 	for _, in := range p.Inputs {
-		d := in.Decoder
-		if forker, ok := d.(codec.Forker); ok {
-			if own, ok := forker.Fork().(codec.Decoder); ok {
-				d = own
-			}
-		}
-		s.decoders = append(s.decoders, d)
+		s.decoders = append(s.decoders, forked(in.Decoder))
 	}
 	for _, o := range p.Outputs {
 		e := o.Encoder
@@ -83,70 +70,186 @@ func (p *Pipeline) NewStage(first bool) *Stage {
 				e = own
 			}
 		}
-		s.encoders = append(s.encoders, e)
+		s.formers = append(s.formers, o.made.Former(e))
 	}
 	s.run = s.output
+	s.w.lose = s.lose
 	s.x = codec.Context{New: s.w.empty, Emit: s.take, Log: p.o.Log}
 	return s
 }
 
-// Fork implements flow.Forker.
-func (s *Stage) Fork() flow.Stage { return s.p.NewStage(false) }
-
-// Process implements flow.Stage: it replaces the records of inputs by records for outputs. It never fails.
-func (s *Stage) Process(_ context.Context, b *flow.Batch) error {
-	s.begin(b)
-	for i := range b.Records {
-		r := &b.Records[i]
-		n := number(r.Index)
-		if n < 0 || n >= len(s.decoders) {
-			continue // of no input
+func forked(d codec.Decoder) codec.Decoder {
+	if forker, ok := d.(codec.Forker); ok {
+		if own, ok := forker.Fork().(codec.Decoder); ok {
+			return own
 		}
-		s.input, s.sequence = s.p.Inputs[n], r.Version-1
-		s.decoders[n].Decode(&s.x, r.Body)
 	}
-	s.end(b)
-	return nil
+	return d
 }
 
-// Flush appends what codecs and filters hold back, and what filters make from time to time, to a batch without records.
-func (s *Stage) Flush(b *flow.Batch, final bool) {
+// Process implements stream.Stage. Its failures are events that a condition could not be evaluated for, and those that an
+// output cannot write.
+func (s *Stage) Process(_ context.Context, b *flow.Batch, number uint64) error {
 	s.begin(b)
-	if final {
-		for n, d := range s.decoders {
-			if flusher, ok := d.(codec.Flusher); ok {
-				s.input, s.sequence = s.p.Inputs[n], -1
-				flusher.Flush(&s.x)
+	var h *holding
+	for i := range b.Records {
+		r := &b.Records[i]
+		if r.Port < 0 || int(r.Port) >= len(s.decoders) {
+			continue // of no input
+		}
+		s.input, s.record = s.p.Inputs[r.Port], r
+		if !holds(s.decoders[r.Port]) {
+			s.decoders[r.Port].Decode(&s.x, r.Body)
+			continue
+		}
+		if h == nil {
+			h = s.holding(number)
+		}
+		s.hold(h, r)
+	}
+	return s.end(b)
+}
+
+// holds reports that a decoder keeps messages back.
+func holds(d codec.Decoder) bool {
+	_, ok := d.(codec.Holder)
+	return ok
+}
+
+func (s *Stage) holding(number uint64) *holding {
+	h := s.held[number]
+	if h == nil {
+		h = &holding{by: map[string]*holder{}}
+		s.held[number] = h
+	}
+	h.calls++
+	return h
+}
+
+// hold decodes a message that others may belong to.
+func (s *Stage) hold(h *holding, r *flow.Record) {
+	identity := r.Meta
+	if s.input.identity != nil {
+		identity = s.input.identity.Identity(r)
+	}
+	s.key = append(append(s.key[:0], byte(r.Port), byte(r.Port>>8)), identity...)
+	d := h.by[string(s.key)]
+	if d == nil {
+		d = &holder{decoder: forked(s.input.Decoder), input: s.input}
+		h.by[string(s.key)] = d
+	}
+	before := s.took
+	d.decoder.Decode(&s.x, r.Body)
+	switch d.note(r); {
+	case !d.decoder.(codec.Holder).Holds():
+		d.since = 0
+		if len(h.by) > mostHolders {
+			delete(h.by, string(s.key))
+		}
+	case d.since == 0 || s.took > before:
+		d.since = h.calls
+	}
+}
+
+// mostHolders is how many identities of a stream keep their decoder while they hold nothing back.
+const mostHolders = 1000
+
+// note keeps what the source says of a message.
+func (d *holder) note(r *flow.Record) {
+	key, meta := append(d.last.Key[:0], r.Key...), append(d.last.Meta[:0], r.Meta...)
+	d.last = *r
+	d.last.Key, d.last.Meta, d.last.Body, d.last.Routing = key, meta, nil, bytes.Clone(r.Routing)
+}
+
+// Held implements stream.Stage.
+func (s *Stage) Held(number uint64) int {
+	h := s.held[number]
+	if h == nil {
+		return 0
+	}
+	oldest := 0
+	for _, d := range h.by {
+		if d.since > 0 && (oldest == 0 || d.since < oldest) {
+			oldest = d.since
+		}
+	}
+	if oldest == 0 {
+		return 0
+	}
+	return h.calls - oldest + 1
+}
+
+// Holds implements stream.Stage.
+func (s *Stage) Holds() bool { return slices.ContainsFunc(s.decoders, holds) }
+
+// End implements stream.Stage.
+func (s *Stage) End(b *flow.Batch, number uint64) error {
+	s.begin(b)
+	if h := s.held[number]; h != nil {
+		for _, d := range h.by {
+			s.release(d)
+		}
+		delete(s.held, number)
+	}
+	return s.end(b)
+}
+
+// release emits what is held back.
+func (s *Stage) release(d *holder) {
+	if flusher, ok := d.decoder.(codec.Flusher); ok {
+		s.input, s.record = d.input, &d.last
+		flusher.Flush(&s.x)
+	}
+	d.since = 0
+}
+
+// Flush implements stream.Stage.
+func (s *Stage) Flush(b *flow.Batch, final bool) error {
+	s.begin(b)
+	for _, h := range s.held {
+		for _, d := range h.by {
+			if due, ok := d.decoder.(codec.Due); d.since > 0 && (final || ok && due.Due(s.x.Now)) {
+				s.release(d)
 			}
 		}
 	}
-	s.w.Flush(final, s.first, s.run)
-	s.end(b)
+	if now := s.x.Now; final || now.Sub(s.flushed) >= FlushInterval {
+		s.flushed = now
+		s.w.Flush(final, s.first, s.run)
+	}
+	return s.end(b)
 }
 
-// flushes reports that there is something to flush before the end.
-func (s *Stage) flushes() bool {
-	return slices.ContainsFunc(s.w.filters, func(f filter.Filter) bool {
+// Flushes implements stream.Stage.
+func (s *Stage) Flushes() bool {
+	return s.Holds() || slices.ContainsFunc(s.w.filters, func(f filter.Filter) bool {
 		_, ok := f.(filter.Flusher)
 		return ok
 	})
 }
 
 func (s *Stage) begin(b *flow.Batch) {
-	s.batch, s.out, s.room = b, s.out[:0], nil
+	s.batch, s.out, s.room, s.failures = b, s.out[:0], nil, s.failures[:0]
 	s.x.Now = s.w.x.Now()
+	s.w.beginBatch()
 }
 
-func (s *Stage) end(b *flow.Batch) {
+func (s *Stage) end(b *flow.Batch) error {
 	b.Records, s.out = append(b.Records[:0], s.out...), s.out[:0]
-	s.batch, s.room = nil, nil
+	s.batch, s.room, s.record = nil, nil, nil
 	s.w.EndBatch()
+	if len(s.failures) > 0 {
+		return s.failures
+	}
+	return nil
 }
 
 // take takes an event that a codec made.
 func (s *Stage) take(e *event.Event) {
-	if g, ok := s.input.Options.(*Generator); ok && g != nil && s.sequence >= 0 {
-		e.Fields().Set("sequence", event.IntValue(s.sequence))
+	s.took++
+	s.w.counts.in++
+	if s.input.describer != nil && s.record != nil {
+		s.input.describer.Describe(e, s.record)
 	}
 	if err := s.input.Decorate(e); err != nil {
 		s.p.o.Log.Warn("what an input adds cannot be set", "input", s.input.ID, "error", err)
@@ -156,13 +259,16 @@ func (s *Stage) take(e *event.Event) {
 
 // output gives an event to the outputs whose conditions hold.
 func (s *Stage) output(e *event.Event) {
+	s.w.counts.filtered++
 	outputs := s.p.outputs
+	routed := false
 	for at := 0; at < len(outputs); {
 		i := &outputs[at]
 		switch i.do {
 		case call:
 			at++
-			s.encode(i.plugin, e)
+			s.form(i.plugin, e)
+			routed = true
 		case branch:
 			if s.w.holds(i, e) {
 				at++
@@ -173,34 +279,70 @@ func (s *Stage) output(e *event.Event) {
 			at = i.to
 		}
 	}
+	if !routed {
+		s.w.counts.unrouted++
+	}
 }
 
 // roomBytes is how much of a batch's arena is taken at a time.
 const roomBytes = 64 << 10
 
-// encode makes the record that an output is to write of an event.
-func (s *Stage) encode(n int, e *event.Event) {
-	o := s.p.Outputs[n]
-	if _, ok := o.Options.(*Null); ok {
-		return
-	}
+func (s *Stage) space() []byte {
 	if cap(s.room)-len(s.room) < roomBytes/16 {
 		s.room = s.batch.Alloc(roomBytes)[:0]
 	}
-	start := len(s.room)
-	s.room = s.encoders[n].Encode(s.room, e)
-	r := flow.Record{Index: index(n), Body: s.room[start:len(s.room):len(s.room)]}
-	if f, ok := o.Options.(*File); ok {
-		start = len(s.room)
-		if named, err := f.Path.Append(s.room, e); err == nil {
-			s.room = named
-			r.Key = s.room[start:len(s.room):len(s.room)]
-		}
-	}
+	return s.room
+}
+
+// form makes the record that an output is to write of an event.
+func (s *Stage) form(n int, e *event.Event) {
+	r := flow.Record{Port: int32(n)} //nolint:gosec // outputs are few
 	if t, ok := e.Timestamp(); ok {
 		r.Time = t
-	} else {
-		r.Time = time.Time{}
 	}
+	room, err := s.formers[n].Form(s.space(), &r, e)
+	s.room = room
+	s.w.counts.outputs[n]++
+	switch {
+	case err == nil:
+		s.out = append(s.out, r)
+	case !errors.Is(err, output.ErrNothing):
+		s.fail(r, e, err)
+	}
+}
+
+// fail makes a dead letter.
+func (s *Stage) fail(r flow.Record, e *event.Event, why error) {
+	if r.Body == nil {
+		room := s.space()
+		start := len(room)
+		room = e.AppendJSON(room)
+		r.Body, s.room = room[start:len(room):len(room)], room
+	}
+	s.failures = append(s.failures, flow.Failure{Index: len(s.out), Err: why})
 	s.out = append(s.out, r)
 }
+
+// lose makes a dead letter of an event that a condition could not be evaluated for.
+func (s *Stage) lose(e *event.Event, at *instruction, why error) {
+	s.w.counts.lost++
+	if s.batch == nil {
+		return
+	}
+	t, _ := e.Timestamp()
+	s.fail(flow.Record{Index: "conditions", Time: t}, e, conditionError{at, why})
+}
+
+// conditionError says which condition could not be evaluated.
+type conditionError struct {
+	at  *instruction
+	why error
+}
+
+// Error implements error.
+func (c conditionError) Error() string {
+	return "the condition at " + c.at.pos.String() + " cannot be evaluated: " + c.why.Error()
+}
+
+// Unwrap gives the reason.
+func (c conditionError) Unwrap() error { return c.why }

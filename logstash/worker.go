@@ -21,6 +21,10 @@ type Worker struct {
 	waiting []waiting      // events that were emitted, the next one last
 	emitted []*event.Event // by the filter that is running
 
+	counts tally
+	timed  bool                                             // this batch is measured
+	lose   func(e *event.Event, at *instruction, why error) // nil: nobody keeps what conditions lose
+
 	failed   error // of the condition that is being evaluated
 	failures []int // of each condition, how many events it lost
 	gaveUp   int   // matches of conditions that took too many steps
@@ -47,6 +51,7 @@ func (p *Pipeline) NewWorker() *Worker {
 		}
 		w.filters[i] = f
 	}
+	w.counts.plugins, w.counts.outputs = make([]pluginTally, len(p.Plugins)), make([]int64, len(p.Outputs))
 	w.x = filter.Context{
 		Emit: func(e *event.Event) { w.emitted = append(w.emitted, e) },
 		New:  w.New,
@@ -94,6 +99,16 @@ func (w *Worker) EndBatch() {
 		w.pool = w.pool[:keptEvents]
 	}
 	w.used = 0
+	w.p.counts.add(&w.counts)
+}
+
+// measuredOf is how many batches there are for each that is measured.
+const measuredOf = 32
+
+// beginBatch decides whether a batch is measured: asking for the time twice costs as much as a small filter.
+func (w *Worker) beginBatch() {
+	w.counts.batches++
+	w.timed = w.counts.batches%measuredOf == 1
 }
 
 // Run takes an event through the filters, and gives out what comes of it: the event, unless it was cancelled, and behind it
@@ -129,8 +144,9 @@ func (w *Worker) walk(e *event.Event, at int) {
 		switch i.do {
 		case call:
 			at++
-			w.filters[i.plugin].Filter(&w.x, e)
+			w.call(i.plugin, e)
 			if len(w.emitted) > 0 {
+				w.counts.plugins[i.plugin].made += int64(len(w.emitted))
 				w.queue(at)
 			}
 		case branch:
@@ -142,6 +158,23 @@ func (w *Worker) walk(e *event.Event, at int) {
 		case jump:
 			at = i.to
 		}
+	}
+}
+
+// call runs a filter on an event.
+func (w *Worker) call(plugin int, e *event.Event) {
+	c := &w.counts.plugins[plugin]
+	c.in++
+	if w.timed {
+		began := time.Now()
+		w.filters[plugin].Filter(&w.x, e)
+		c.nanos += int64(time.Since(began))
+		c.measured++
+	} else {
+		w.filters[plugin].Filter(&w.x, e)
+	}
+	if e.Cancelled() {
+		c.dropped++
 	}
 }
 
@@ -162,10 +195,13 @@ func (w *Worker) holds(i *instruction, e *event.Event) bool {
 	}
 	err := w.failed
 	w.failed = nil
+	if w.lose != nil {
+		w.lose(e, i, err)
+	}
 	e.Cancel()
 	w.failures[i.where]++
 	if n := w.failures[i.where]; n&(n-1) == 0 { // the first, the second, the fourth …
-		w.p.o.Log.Error("a condition cannot be evaluated and the event is lost: ask for the field first, if [field] and [field] > 1",
+		w.p.o.Log.Error("a condition cannot be evaluated and the event is no more: ask for the field first, if [field] and [field] > 1",
 			"condition", i.pos.String(), "error", err, "events", n)
 	}
 	return false
@@ -192,6 +228,7 @@ func (w *Worker) Flush(final, shared bool, out func(*event.Event)) {
 			continue
 		}
 		flusher.Flush(&w.x, final)
+		w.counts.plugins[i.plugin].made += int64(len(w.emitted))
 		w.queue(at + 1)
 		w.drain(out)
 	}

@@ -52,6 +52,19 @@ type Flusher interface {
 	Flush(x *Context)
 }
 
+// A Holder is a decoder that may keep something of a message for the next one. Each stream, file or connection has its own.
+type Holder interface {
+	Decoder
+	// Holds reports that it does now.
+	Holds() bool
+}
+
+// A Due is a decoder whose Flush may be due while nothing comes.
+type Due interface {
+	Decoder
+	Due(now time.Time) bool
+}
+
 // A Plugin is a codec with its options filled in and not yet set up.
 type Plugin interface {
 	// Setup checks the options and gives the codec. An error is one of the configuration.

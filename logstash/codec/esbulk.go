@@ -55,6 +55,9 @@ func (b *ESBulk) Setup(s *Setup) (Codec, error) {
 // Alone implements Ordered: an action and its document may be in different batches.
 func (c *esBulk) Alone() bool { return true }
 
+// Holds implements Holder.
+func (c *esBulk) Holds() bool { return c.action.Is() }
+
 // Fork implements Forker: an action and its document may be in two messages.
 func (c *esBulk) Fork() Codec {
 	own := *c

@@ -23,8 +23,7 @@ import (
 // Source: multiline.rb and auto_flush.rb of logstash-codec-multiline 3.1.
 //
 // Differences:
-//   - auto_flush_interval says that lines further apart in time do not belong together; the event is emitted when the next
-//     line comes or the stream ends, not while nothing comes.
+//   - auto_flush_interval is heeded to the second.
 //   - A pattern that takes too many steps on a line does not match it.
 type Multiline struct {
 	common
@@ -101,6 +100,14 @@ func (m *Multiline) Setup(s *Setup) (Codec, error) {
 // Alone implements Ordered: the lines of an event may be in different batches.
 func (c *multiline) Alone() bool { return true }
 
+// Holds implements Holder.
+func (c *multiline) Holds() bool { return c.lines > 0 }
+
+// Due implements Due.
+func (c *multiline) Due(now time.Time) bool {
+	return c.AutoFlushInterval != nil && c.lines > 0 && now.Sub(c.since).Seconds() > *c.AutoFlushInterval
+}
+
 // Fork implements Forker: each stream has lines of its own.
 func (c *multiline) Fork() Codec {
 	own := *c
@@ -113,7 +120,7 @@ func (c *multiline) Delimiter() string { return "\n" }
 
 // Decode implements Decoder.
 func (c *multiline) Decode(x *Context, message []byte) {
-	if c.AutoFlushInterval != nil && c.lines > 0 && x.Now.Sub(c.since).Seconds() > *c.AutoFlushInterval {
+	if c.Due(x.Now) {
 		c.Flush(x)
 	}
 	c.since = x.Now

@@ -48,16 +48,26 @@ func (o one) Run(_ context.Context, open func(stream.Stream)) error {
 	s := newClosing(o.stream())
 	open(s)
 	<-s.closed
-	return nil
+	return s.failed
 }
 
-// closing tells that a stream is closed.
+// closing tells that a stream is closed, and what it has failed with.
 type closing struct {
 	stream.Stream
+	failed error // read once it is closed
 	closed chan struct{}
 }
 
-func newClosing(s stream.Stream) *closing { return &closing{s, make(chan struct{})} }
+func newClosing(s stream.Stream) *closing { return &closing{Stream: s, closed: make(chan struct{})} }
+
+// Wait implements stream.Stream.
+func (c *closing) Wait(ctx context.Context) error {
+	err := c.Stream.Wait(ctx)
+	if err != nil && !errors.Is(err, io.EOF) && ctx.Err() == nil {
+		c.failed = err
+	}
+	return err
+}
 
 // Close implements stream.Stream.
 func (c *closing) Close() error {
