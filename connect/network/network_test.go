@@ -235,7 +235,7 @@ func TestSilentConnectionsTakeLittleMemory(t *testing.T) {
 	e.until(t, "all hellos", e.got(n))
 	runtime.GC()
 	runtime.ReadMemStats(&after)
-	if each := (int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse)) / n; each > 24<<10 {
+	if each := (int64(after.HeapInuse+after.StackInuse) - int64(before.HeapInuse+before.StackInuse)) / n; each > 48<<10 {
 		t.Errorf("a silent connection takes %d bytes (with the client's end)", each)
 	}
 }

@@ -62,6 +62,7 @@ var siblings = map[string]string{
 	"logstash/output -> logstash/input":               "pipelines send to each other",
 	"logstash/output -> logstash/syntax":              "tests read options",
 	"logstash/output -> logstash/tlsoption":           "outputs connect with TLS",
+	"logstash/input -> logstash/filter":               "the syslog input has the filters grok and date",
 	"logstash/codec -> logstash/event":                "codecs make events, and bytes of them",
 	"logstash/codec -> logstash/pattern/csv":          "csv reads and writes rows",
 	"logstash/codec -> logstash/pattern/grok":         "multiline has a grok pattern",

@@ -3,10 +3,17 @@ package input
 // Table lists the inputs: a plugin's name, and what makes one with its options still to be filled in.
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
+		"beats":          func() Plugin { return new(Beats) },
+		"elastic_agent":  func() Plugin { return new(Beats) },
 		"generator":      func() Plugin { return new(Generator) },
+		"heartbeat":      func() Plugin { return new(Heartbeat) },
 		"java_generator": func() Plugin { return new(Generator) },
 		"java_stdin":     func() Plugin { return new(Stdin) },
+		"lumberjack":     func() Plugin { return new(Lumberjack) },
 		"pipeline":       func() Plugin { return new(Pipeline) },
 		"stdin":          func() Plugin { return new(Stdin) },
+		"syslog":         func() Plugin { return new(Syslog) },
+		"tcp":            func() Plugin { return new(TCP) },
+		"udp":            func() Plugin { return new(UDP) },
 	}
 }
