@@ -296,18 +296,23 @@ func (s *Stage) space() []byte {
 
 // form makes the record that an output is to write of an event.
 func (s *Stage) form(n int, e *event.Event) {
-	r := flow.Record{Port: int32(n)} //nolint:gosec // outputs are few
+	s.w.counts.outputs[n]++
+	s.out = append(s.out, flow.Record{Port: int32(n)}) //nolint:gosec // outputs are few
+	last := len(s.out) - 1
+	r := &s.out[last] // no variable: it would be on the heap, for every event
 	if t, ok := e.Timestamp(); ok {
 		r.Time = t
 	}
-	room, err := s.formers[n].Form(s.space(), &r, e)
-	s.room = room
-	s.w.counts.outputs[n]++
+	var err error
+	s.room, err = s.formers[n].Form(s.space(), r, e)
 	switch {
 	case err == nil:
-		s.out = append(s.out, r)
-	case !errors.Is(err, output.ErrNothing):
-		s.fail(r, e, err)
+	case errors.Is(err, output.ErrNothing):
+		s.out = s.out[:last]
+	default:
+		failed := *r
+		s.out = s.out[:last]
+		s.fail(failed, e, err)
 	}
 }
 

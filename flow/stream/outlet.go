@@ -35,7 +35,7 @@ func newOutlet(r *run, port int) *outlet {
 	o := &outlet{run: r, turn: make(chan struct{}, 1), Sink: r.Sinks[port].Sink, port: port, stats: &r.o.Stats.Outputs[port]}
 	writers, waiting := cmp.Or(o.InFlight, 4), mostJobs
 	if o.InOrder {
-		writers, waiting = 1, 4 // what a slow file has not taken yet must not pile up
+		writers, waiting = 1, 4
 	}
 	o.MaxRecords, o.MaxBytes = cmp.Or(o.MaxRecords, 4096), cmp.Or(o.MaxBytes, 4<<20)
 	o.queue = make(chan part, waiting)

@@ -7,8 +7,9 @@ import (
 
 // A pool has the jobs that are not on their way, and bounds those that are.
 type pool struct {
-	limit int64
-	keep  int
+	limit int64 // of bytes
+	most  int   // of jobs on their way
+	keep  int   // of those that are not
 
 	mu      sync.Mutex // guards what follows
 	idle    []*job
@@ -17,7 +18,7 @@ type pool struct {
 	waiting []chan struct{}
 }
 
-func newPool(limit int64, keep int) *pool { return &pool{limit: limit, keep: keep} }
+func newPool(limit int64, most, keep int) *pool { return &pool{limit: limit, most: most, keep: keep} }
 
 func newJob() *job { return &job{input: -1, processed: make(chan struct{}, 1)} }
 
@@ -25,7 +26,7 @@ func newJob() *job { return &job{input: -1, processed: make(chan struct{}, 1)} }
 func (p *pool) take(ctx context.Context) (*job, error) {
 	for {
 		p.mu.Lock()
-		if p.alive == 0 || p.weight < p.limit && p.alive < mostJobs {
+		if p.alive == 0 || p.weight < p.limit && p.alive < p.most {
 			p.alive++
 			var j *job
 			if last := len(p.idle) - 1; last >= 0 {

@@ -104,7 +104,7 @@ func Run(ctx context.Context, p Pipe, o Options) error {
 	defer stopReading()
 	r := &run{
 		Pipe: p, o: o, ctx: ctx, reading: reading, stop: stop,
-		pool:  newPool(o.MemoryBytes, 3*o.Workers+2*len(p.Sources)),
+		pool:  newPool(o.MemoryBytes, p.mostJobs(o.Workers), 3*o.Workers+2*len(p.Sources)),
 		todo:  make(chan *job, o.Workers),
 		order: make(chan *job, mostJobs+2*o.Workers),
 	}
@@ -125,6 +125,16 @@ func Run(ctx context.Context, p Pipe, o Options) error {
 
 // mostJobs bounds the batches on their way.
 const mostJobs = 1024
+
+// mostJobs bounds the batches on their way where all sinks write one after the other: more would only wait.
+func (p *Pipe) mostJobs(workers int) int {
+	for _, s := range p.Sinks {
+		if !s.InOrder {
+			return mostJobs
+		}
+	}
+	return 3*workers + 2*len(p.Sources)
+}
 
 // A run is one call of Run.
 type run struct {
