@@ -129,13 +129,12 @@ func (p statusPage) write(w io.Writer, width, limit int) error {
 	if how != "" {
 		fmt.Fprintf(w, "rate     %s documents/s%s\n", count(perSecond), how)
 	}
-	// At most: nested documents are among those that are expected, and are part of others.
 	if left := p.Records - p.Total.Read; p.Records >= 0 && left > 0 {
 		about := ""
 		if perSecond > 0 {
 			about = ", about " + elapsed(time.Duration(left/perSecond)*time.Second)
 		}
-		fmt.Fprintf(w, "left     at most %s of %s%s\n", count(left), plural(p.Records, "document"), about)
+		fmt.Fprintf(w, "left     %s of %s%s\n", count(left), plural(p.Records, "document"), about)
 	}
 	fmt.Fprintln(w)
 	t := table{columns: []column{

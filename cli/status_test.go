@@ -31,7 +31,7 @@ func TestAStatusSaysWhatIsDoneWhoWorksAndWhatFailed(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		"state    running", "rate     500 documents/s since the last look", "left     at most 15,000 of 21,000 documents, about 30s",
+		"state    running", "rate     500 documents/s since the last look", "left     15,000 of 21,000 documents, about 30s",
 		"DOCUMENTS", "logs-1", "WERE THERE", "5,990",
 		"pod-1  working on logs-2/0/_a", "pod-2  silent since ", "FAILED PARTS", "indices/x/2/__y", "DEAD LETTERS", "10 × mapper_parsing_exception",
 	} {
@@ -54,10 +54,10 @@ func TestAStatusSaysWhatIsGoingOn(t *testing.T) {
 		change func(s *opensearch.Status)
 		want   []string
 	}{
-		{"running", func(*opensearch.Status) {}, []string{"state    running\n", "rate     5 documents/s since it began\n", "left     at most 500 of 1,000 documents, about 1m40s\n"}},
-		{"paused", func(s *opensearch.Status) { s.Paused = true }, []string{"state    paused: naru resume lets it go on\n", "left     at most 500 of 1,000 documents\n"}},
+		{"running", func(*opensearch.Status) {}, []string{"state    running\n", "rate     5 documents/s since it began\n", "left     500 of 1,000 documents, about 1m40s\n"}},
+		{"paused", func(s *opensearch.Status) { s.Paused = true }, []string{"state    paused: naru resume lets it go on\n", "left     500 of 1,000 documents\n"}},
 		{"dead", func(s *opensearch.Status) { s.Workers[0].Alive = false }, []string{"state    nobody is working: the same naru carry goes on\n"}},
-		{"left", func(s *opensearch.Status) { s.Taken, s.Workers = 0, nil }, []string{"state    nothing is under way: the same naru carry goes on, or says that all is done\n", "left     at most 500 of"}},
+		{"left", func(s *opensearch.Status) { s.Taken, s.Workers = 0, nil }, []string{"state    nothing is under way: the same naru carry goes on, or says that all is done\n", "left     500 of"}},
 		{"done", func(s *opensearch.Status) { s.Taken, s.Workers, s.Done, s.Total.Read = 0, nil, 4, 1000 }, []string{"state    done\n"}},
 		{"failed", func(s *opensearch.Status) {
 			s.Taken, s.Workers, s.Done, s.Total.Read = 0, nil, 4, 1000

@@ -343,7 +343,7 @@ func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, opened *con
 	started := time.Now()
 	o := verify.Options{Workers: run.workers, Progress: p.add}
 	var report verify.Report
-	if f.Sink.OpenSearch != nil && r.Total.Tally.Dead == 0 { // dead letters would be missing
+	if f.Sink.OpenSearch != nil {
 		o.Extra, o.Stages = verify.IgnoreExtra, opened.Stages
 		report, err = verify.CompareCarried(ctx, want, opened.Source, source, o)
 	} else {
@@ -354,7 +354,10 @@ func (c *common) verifyWritten(ctx context.Context, f *connect.Flow, opened *con
 	}
 	documents := report.B.Records
 	if report.Equal { // B may have more
-		documents = report.A.Records
+		documents = 0
+		for _, g := range report.Groups {
+			documents += expected[g.Name]
+		}
 	}
 	v := &verification{
 		Verified: report.Equal, Documents: documents, Indices: len(report.Groups),

@@ -151,6 +151,17 @@ func TestReasonsAreGroupedAndBounded(t *testing.T) {
 	}
 }
 
+func TestAnApostropheIsNoQuotation(t *testing.T) {
+	const message = "failed to parse field [request] of type [integer] in document with id 'n2Y'. Preview of field's value: '/goods/8' (HTTP status 400)"
+	const want = "failed to parse field [request] of type [integer] in document with id '…'. Preview of field's value: '…' (HTTP status N)"
+	if got := ReasonOf(message, "n2Y"); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := ReasonOf(strings.ReplaceAll(message, "/goods/8", "it's 7"), "n2Y"); !strings.HasPrefix(got, want[:len(want)-30]) {
+		t.Errorf("got %s", got)
+	}
+}
+
 func TestTruncationKeepsCharactersWhole(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, n := rapid.String().Draw(t, "s"), rapid.IntRange(0, 20).Draw(t, "n")

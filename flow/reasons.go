@@ -62,7 +62,8 @@ func (r *reasons) list() []Reason {
 }
 
 var (
-	quoted = regexp.MustCompile(`'[^']*'|"(?:[^"\\]|\\.)*"`)
+	// An apostrophe within a word (field's) opens no quotation.
+	quoted = regexp.MustCompile(`\B'[^']*'|"(?:[^"\\]|\\.)*"`)
 	number = regexp.MustCompile(`[0-9]+`)
 )
 
