@@ -149,5 +149,11 @@ func (a *AWS) signer(ctx context.Context) (signer, error) {
 	return &sigV4{a.Service, a.Region, provider, v4.NewSigner()}, nil
 }
 
+// Local reports that all addresses are of this machine.
+func (e *Endpoint) Local() bool {
+	c := Client{target: Target{URLs: e.URLs}}
+	return c.loopback()
+}
+
 // Close ends the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }

@@ -22,8 +22,18 @@ func (s *Server) info(*call) (int, any, *apiError) {
 	return http.StatusOK, object{{"name", "fake"}, {"cluster_name", "fake"}, {"cluster_uuid", "fakeClusterU42-6j_RKWao"}, {"version", v}, {"tagline", tagline}}, nil
 }
 
+// dated replaces the date in a name of the form <…{now/d}…>, as the server does before anything else.
+func dated(name string) string {
+	if inner, ok := strings.CutPrefix(name, "<"); ok {
+		if inner, ok = strings.CutSuffix(inner, ">"); ok {
+			return strings.ReplaceAll(inner, "{now/d}", time.Now().UTC().Format("2006.01.02"))
+		}
+	}
+	return name
+}
+
 func (s *Server) createIndex(c *call) (int, any, *apiError) {
-	name := c.param("index")
+	name := dated(c.param("index"))
 	if err := s.nameAllowed(name); err != nil {
 		return 0, nil, err
 	}

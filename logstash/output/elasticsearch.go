@@ -1,0 +1,255 @@
+package output
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/logstash/option"
+	"github.com/narudata/naru/logstash/tlsoption"
+)
+
+// Elasticsearch writes events to Elasticsearch, and to OpenSearch: each is an operation of _bulk.
+//
+// Source: LogStash::Outputs::ElasticSearch of logstash-output-elasticsearch 12.1.
+//
+// Differences:
+//   - The target may be OpenSearch: it is not asked for a product or a licence. Templates are composable there, and a template
+//     for data streams is installed if there is none.
+//   - ilm_enabled => auto writes to a rollover alias only if ilm_rollover_alias is given. On OpenSearch the alias and its first
+//     index are made, and a warning says that the policy is to be made there.
+//   - A version that is no number, an upsert that is no JSON, and an action that there is not are dead letters at once: in the
+//     original some of them make the request fail, for ever.
+//   - A request that is too large for the target (413) is halved, and an event that is too large alone is a dead letter.
+//   - A delete of what is not there has succeeded.
+//   - doc_as_upsert and the options for scripts also count where the action comes from the event.
+//   - Requests to this machine are not compressed unless compression_level or http_compression is given.
+//   - The target is not asked for its nodes (sniffing): name them in hosts.
+//   - parent without join_field is an error: documents have had no parents since version 6.
+//   - There are always dead letters, so dlq_custom_codes needs no other setting.
+type Elasticsearch struct {
+	Options
+	Bulk
+	Cluster
+	tlsoption.Client
+	tlsoption.Keystore
+	tlsoption.Truststore
+	SSLEnabled           *bool            `ls:"ssl_enabled" doc:"whether connections are encrypted; without it, what the hosts say"`
+	CATrustedFingerprint []string         `ls:"ca_trusted_fingerprint" doc:"SHA-256 fingerprints (hex) of authorities that are trusted"`
+	APIKey               *option.Password `ls:"api_key" doc:"an API key, as id:key or in base64; connections must be encrypted"`
+	CloudID              string           `ls:"cloud_id" doc:"a cluster of Elastic Cloud, instead of hosts"`
+	CloudAuth            *option.Password `ls:"cloud_auth" doc:"name:password for it"`
+	HTTPCompression      *bool            `ls:"http_compression,deprecated" doc:"whether requests are compressed" instead:"use compression_level"`
+	CompressionLevel     *int64           `ls:"compression_level" enum:"0|1|2|3|4|5|6|7|8|9" doc:"how hard requests are compressed with gzip; 0: not; without it, 1"`
+	SilenceErrorsInLog   []string         `ls:"silence_errors_in_log" doc:"types of errors that are not logged"`
+	DropErrorTypes       []string         `ls:"drop_error_types" doc:"types of errors whose events are dropped, and are no dead letters"`
+	DLQCustomCodes       []int64          `ls:"dlq_custom_codes" doc:"statuses of events that make them dead letters, beside 400 and 404"`
+	DLQOnFailedIndexname bool             `ls:"dlq_on_failed_indexname_interpolation" default:"true" doc:"whether an event whose index has a reference to a field that is missing is a dead letter at once"`
+	TemplateAPI          string           `ls:"template_api" enum:"auto|legacy|composable" default:"auto" doc:"which kind of template is installed; auto: what the target's version has"`
+
+	ILMEnabled       string `ls:"ilm_enabled" enum:"true|false|auto" default:"auto" doc:"whether events are written to an alias whose index is rolled over"`
+	ILMRolloverAlias string `ls:"ilm_rollover_alias" doc:"the alias; without it, logstash, or ecs-logstash with ECS"`
+	ILMPattern       string `ls:"ilm_pattern" default:"{now/d}-000001" doc:"what the name of the alias's first index ends in"`
+	ILMPolicy        string `ls:"ilm_policy" default:"logstash-policy" doc:"the policy by which indices are rolled over"`
+
+	DataStream            string  `ls:"data_stream" enum:"true|false|auto" doc:"whether events go to a data stream; auto: if ECS is on and no option is given that data streams do not have"`
+	DataStreamType        *string `ls:"data_stream_type" enum:"logs|metrics|synthetics|traces" doc:"the first part of the stream's name; without it, logs"`
+	DataStreamDataset     *string `ls:"data_stream_dataset" doc:"the second part; without it, generic"`
+	DataStreamNamespace   *string `ls:"data_stream_namespace" doc:"the third part; without it, default"`
+	DataStreamSyncFields  *bool   `ls:"data_stream_sync_fields" doc:"whether the event gets fields with the parts of the name; without it, true"`
+	DataStreamAutoRouting *bool   `ls:"data_stream_auto_routing" doc:"whether such fields of the event choose the stream; without it, true"`
+}
+
+// DefaultCodec implements Plugin.
+func (*Elasticsearch) DefaultCodec() string { return "plain" }
+
+// Obsolete lists options that there were once.
+func (*Elasticsearch) Obsolete() map[string]string {
+	return map[string]string{
+		"ssl": "use ssl_enabled", "ssl_certificate_verification": "use ssl_verification_mode", "cacert": "use ssl_certificate_authorities",
+		"truststore": "use ssl_truststore_path", "truststore_password": "use ssl_truststore_password",
+		"keystore": "use ssl_keystore_path", "keystore_password": "use ssl_keystore_password",
+		"flush_size": "use pipeline.batch.size", "idle_flush_time": "use pipeline.batch.delay", "protocol": "there is HTTP only",
+	}
+}
+
+// Setup implements Plugin.
+func (o *Elasticsearch) Setup(s *Setup) (Output, error) {
+	b := &bulkOutput{Bulk: &o.Bulk, Cluster: &o.Cluster, log: s.Log, getenv: s.Getenv, metadata: true, strict: o.DLQOnFailedIndexname}
+	b.placed = b.Index == nil
+	if err := b.setup(s); err != nil {
+		return nil, err
+	}
+	if err := o.access(b); err != nil {
+		return nil, err
+	}
+	b.tls = o.Client.Of(tlsoption.Config{Dir: s.Dir, Log: s.Log, Keystore: o.Keystore.Store(), Truststore: o.Truststore.Store()})
+	if o.VerificationMode == "none" {
+		s.Log.Warn("the target's certificate is not checked: anyone can read and change what is sent", "at", s.Where)
+	}
+	if err := b.setupHosts(o.SSLEnabled, "ssl_enabled"); err != nil {
+		return nil, err
+	}
+	if err := o.key(b); err != nil {
+		return nil, err
+	}
+	if b.fingerprints = o.fingerprints(); b.fingerprints == nil && len(o.CATrustedFingerprint) > 0 {
+		return nil, option.Errorf("ca_trusted_fingerprint", "expected SHA-256 fingerprints of 64 hexadecimal digits, found %q", o.CATrustedFingerprint)
+	}
+	if err := o.rules(b); err != nil {
+		return nil, err
+	}
+	if err := o.target(b, s); err != nil {
+		return nil, err
+	}
+	b.template = &template{
+		Bulk: b.Bulk, ecs: b.ecs, name: b.templateName(), dir: s.Dir, log: s.Log,
+		composable: func(i opensearch.Info) bool {
+			return o.TemplateAPI == "composable" || o.TemplateAPI == "auto" && (i.OpenSearch() || i.Major >= 8)
+		},
+	}
+	return b, nil
+}
+
+// access reads cloud_id and who asks.
+func (o *Elasticsearch) access(b *bulkOutput) error {
+	ways := 0
+	for _, given := range []bool{o.CloudAuth != nil, o.APIKey != nil, o.User != "" || o.Password != nil} {
+		if given {
+			ways++
+		}
+	}
+	if ways > 1 {
+		return option.Errorf("user", "give one of user and password, cloud_auth, and api_key")
+	}
+	if o.CloudAuth != nil {
+		name, password, ok := strings.Cut(string(*o.CloudAuth), ":")
+		if !ok || name == "" || password == "" {
+			return option.Errorf("cloud_auth", "expected name:password")
+		}
+		secret := option.Password(password)
+		b.User, b.Password = name, &secret
+	}
+	if o.CloudID == "" {
+		return nil
+	}
+	if len(o.Hosts) > 0 {
+		return option.Errorf("cloud_id", "there are hosts, too: give one of them")
+	}
+	host, err := cloudHost(o.CloudID)
+	if err != nil {
+		return option.Errorf("cloud_id", "%w", err)
+	}
+	b.Hosts = []string{host}
+	return nil
+}
+
+// cloudHost gives the address that an id of Elastic Cloud stands for: label:base64(host[:port]$elasticsearch[:port]$kibana[:port]).
+//
+// Source: org.logstash.util.CloudSettingId.
+func cloudHost(id string) (string, error) {
+	encoded := id
+	if i := strings.LastIndexByte(id, ':'); i >= 0 {
+		encoded = id[i+1:]
+	}
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil {
+		text, err = base64.RawStdEncoding.DecodeString(encoded)
+	}
+	parts := strings.Split(string(text), "$")
+	if err != nil || len(parts) < 2 || parts[0] == "" || parts[1] == "" || parts[1] == "undefined" {
+		return "", errors.New("expected label:text, as Elastic Cloud shows it")
+	}
+	domain, port, _ := strings.Cut(parts[0], ":")
+	name, own, _ := strings.Cut(parts[1], ":")
+	return fmt.Sprintf("https://%s.%s:%s", name, domain, cmp.Or(own, port, "443")), nil
+}
+
+// key reads api_key.
+func (o *Elasticsearch) key(b *bulkOutput) error {
+	if o.APIKey == nil {
+		return nil
+	}
+	if slices.ContainsFunc(b.endpoint.URLs, func(u string) bool { return !strings.HasPrefix(u, "https://") }) {
+		return option.Errorf("api_key", "it would be sent so that anyone can read it: use ssl_enabled => true, or https:// in hosts")
+	}
+	key := string(*o.APIKey)
+	if raw, err := base64.StdEncoding.DecodeString(key); err == nil && base64.StdEncoding.EncodeToString(raw) == key || strings.HasPrefix(key, "essu_") {
+		b.endpoint.APIKey = key
+		return nil
+	}
+	if strings.Count(key, ":") != 1 || strings.HasPrefix(key, ":") || strings.HasSuffix(key, ":") {
+		return option.Errorf("api_key", "expected id:key, or that in base64")
+	}
+	b.endpoint.APIKey = base64.StdEncoding.EncodeToString([]byte(key))
+	return nil
+}
+
+var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
+
+// fingerprints gives ca_trusted_fingerprint in small letters and without colons; nil if one is wrong.
+func (o *Elasticsearch) fingerprints() []string {
+	var all []string
+	for _, f := range o.CATrustedFingerprint {
+		f = strings.ToLower(strings.ReplaceAll(f, ":", ""))
+		if !fingerprint.MatchString(f) {
+			return nil
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// trust has certificates count that an authority with one of the fingerprints vouches for, beside those that count anyway.
+func trust(conf *tls.Config, fingerprints []string) *tls.Config {
+	if len(fingerprints) == 0 || conf.InsecureSkipVerify {
+		return conf
+	}
+	conf.InsecureSkipVerify = true // what is checked instead follows
+	conf.VerifyConnection = func(s tls.ConnectionState) error {
+		roots := conf.RootCAs
+		for _, c := range s.PeerCertificates {
+			if sum := sha256.Sum256(c.Raw); c.IsCA && slices.Contains(fingerprints, hex.EncodeToString(sum[:])) {
+				roots = clonePool(roots)
+				roots.AddCert(c)
+			}
+		}
+		return verify(s, roots)
+	}
+	return conf
+}
+
+// rules reads what is done about events that are refused, and how requests are compressed.
+func (o *Elasticsearch) rules(b *bulkOutput) error {
+	b.events.RequestBytes = 20 << 20
+	b.events.Counted = true
+	b.events.Dropped = o.DropErrorTypes
+	b.events.Silent = append(b.events.Silent, o.SilenceErrorsInLog...)
+	for _, code := range o.DLQCustomCodes {
+		switch code {
+		case 400, 404:
+			return option.Errorf("dlq_custom_codes", "%d makes a dead letter anyway", code)
+		case 200, 201, 409:
+			return option.Errorf("dlq_custom_codes", "%d is no failure", code)
+		}
+		b.events.Dead = append(b.events.Dead, int(code))
+	}
+	switch {
+	case o.CompressionLevel != nil && o.HTTPCompression != nil:
+		return option.Errorf("http_compression", "there is compression_level, too: give one of them")
+	case o.CompressionLevel != nil:
+		b.events.Compression = int(*o.CompressionLevel)
+	case o.HTTPCompression == nil && b.endpoint.Local(), o.HTTPCompression != nil && !*o.HTTPCompression:
+	default:
+		b.events.Compression = 1
+	}
+	return nil
+}
