@@ -92,6 +92,11 @@ type logstashSettings struct {
 	ecs            choice
 	escapes        choice
 	style          choice
+	ordered        choice
+	queue          choice
+	queueBytes     int64  // 0: as many as is usual
+	queueDir       string // "": in data
+	data           string // "": the folder of the user's state
 }
 
 func (f *logstashFlags) add(cmd *cobra.Command) {
@@ -104,6 +109,11 @@ func (f *logstashFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.settings, "path.settings", "", "the folder `DIR` with logstash.yml and pipelines.yml")
 	flags.StringVar(&f.id, "pipeline.id", "main", "the pipeline's `NAME`")
 	flags.IntVarP(&f.workers, "pipeline.workers", "w", 0, "how many workers run filters; 0: as many as there are processors")
+	f.ordered = choice{value: "auto", of: []string{"auto", "true", "false"}}
+	f.queue = choice{value: "persisted", of: []string{"persisted", "memory"}}
+	flags.Var(&f.ordered, "pipeline.ordered", "whether outputs keep the order of events: `WHEN` true, false, or auto, with one worker")
+	flags.StringVar(&f.data, "path.data", "", "the folder `DIR` for what must outlive the process: how far files were read, queues, dead letters")
+	complete(cmd, "pipeline.ordered", f.ordered.of...)
 	flags.IntVarP(&f.batch, "pipeline.batch.size", "b", 0, "how many events a generator gives at a time; 0: as many as is good")
 	f.addLanguage(cmd)
 }
@@ -260,38 +270,6 @@ func (c *common) testLogstash(pipelines []logstashPipeline) error {
 	}
 	fmt.Fprintln(c.Stdout, "Configuration OK")
 	return closePipelines(compiled)
-}
-
-// runLogstash runs pipelines until their inputs have ended, or it is interrupted.
-func (c *common) runLogstash(ctx context.Context, pipelines []logstashPipeline) (err error) {
-	compiled, err := c.compileLogstash(pipelines)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, closePipelines(compiled)) }()
-	if err := oneStdin(compiled); err != nil {
-		return err
-	}
-	ctx, interrupted, release := c.endOnSignal(ctx)
-	defer release()
-	stdout := &lockedWriter{w: c.Stdout}
-	failures := make([]error, len(compiled))
-	var running sync.WaitGroup
-	for i, p := range compiled {
-		running.Go(func() {
-			if _, err := p.Run(ctx, pipelines[i].runOptions(c.Stdin, stdout)); err != nil {
-				failures[i] = fmt.Errorf("pipeline %s: %w", pipelines[i].id, err)
-			}
-		})
-	}
-	running.Wait()
-	if err := errors.Join(failures...); err != nil {
-		return err
-	}
-	if closed(interrupted) {
-		return &exitError{code: exitInterrupted}
-	}
-	return nil
 }
 
 // oneStdin looks that no two pipelines read standard input.

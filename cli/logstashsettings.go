@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/narudata/naru/connect"
+	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/syntax"
 )
 
@@ -152,12 +153,26 @@ func (s *logstashSettings) apply(from yamlSettings, given func(name string) bool
 		"pipeline.ecs_compatibility":          &s.ecs,
 		"config.support_escapes":              &s.escapes,
 		"config.field_reference.escape_style": &s.style,
+		"pipeline.ordered":                    &s.ordered,
+		"queue.type":                          &s.queue,
 	} {
 		if v := from.text(name); v != "" && !given(name) {
 			if err := c.Set(v); err != nil {
 				return fmt.Errorf("%s: %s: %w", from.file, name, err)
 			}
 		}
+	}
+	for name, dir := range map[string]*string{"path.data": &s.data, "path.queue": &s.queueDir} {
+		if v := from.text(name); v != "" && !given(name) {
+			*dir = v
+		}
+	}
+	if v := from.text("queue.max_bytes"); v != "" {
+		n, err := option.ParseBytes(v)
+		if err != nil {
+			return fmt.Errorf("%s: queue.max_bytes: %w", from.file, err)
+		}
+		s.queueBytes = int64(n)
 	}
 	return nil
 }

@@ -62,7 +62,7 @@ type Figures struct {
 	Made     int64           `json:"made"`     // by filters: split, clone, what they give from time to time
 	Dropped  int64           `json:"dropped"`  // by filters
 	Lost     int64           `json:"lost"`     // dead letters, as a condition could not be evaluated
-	Filtered int64           `json:"filtered"` // that came to the outputs: In + Made = Dropped + Lost before the outputs + Filtered
+	Filtered int64           `json:"filtered"` // that came past all conditions of the outputs: In + Made = Dropped + Lost + Filtered
 	Unrouted int64           `json:"unrouted"` // of these, events that no output took
 	Inputs   []InputFigures  `json:"inputs"`
 	Filters  []FilterFigures `json:"filters"`

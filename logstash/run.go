@@ -1,6 +1,7 @@
 package logstash
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/narudata/naru/connect/archive"
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/queue"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/output"
@@ -36,14 +38,21 @@ type RunOptions struct {
 	Dead flow.DeadLetters
 	// Queue is where what sources cannot give again is kept until it is delivered.
 	Queue QueueOptions
-	// Running is told the figures of the run as it begins.
-	Running func(*stream.Stats)
+	// Running is told of the run as it begins.
+	Running func(Running)
+}
+
+// Running is a run that goes on: what may be looked at meanwhile, and after it.
+type Running struct {
+	Stats  *stream.Stats
+	Queues map[string]*queue.Queue // of inputs, by their ids
 }
 
 // QueueOptions say how a pipeline keeps what its sources cannot give again.
 type QueueOptions struct {
-	Off      bool  // it is not kept: what is on its way when the process dies is lost
-	MaxBytes int64 // 0: 1 GiB
+	Off      bool   // it is not kept: what is on its way when the process dies is lost
+	MaxBytes int64  // 0: 1 GiB
+	Dir      string // "": the folder queue in Data
 }
 
 // A Tally is what a run has done.
@@ -77,11 +86,16 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 		}
 		pipe.Sinks = append(pipe.Sinks, stream.Output{ID: out.ID, Sink: sink})
 	}
-	sources, err := p.sources(&o)
+	running := Running{Queues: map[string]*queue.Queue{}}
+	pipe.Sources, err = p.sources(&o, running.Queues)
+	defer func() {
+		for _, q := range running.Queues {
+			err = errors.Join(err, q.Close())
+		}
+	}()
 	if err != nil {
 		return Tally{}, errors.Join(err, closeSinks(pipe.Sinks))
 	}
-	pipe.Sources = sources
 	if pipe.Dead == nil {
 		store, err := archive.OpenDeadStore(filepath.Join(o.Data, "dead", o.ID))
 		if err != nil {
@@ -90,17 +104,18 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 		defer func() { err = errors.Join(err, store.Close()) }()
 		pipe.Dead = store
 	}
-	stats := stream.NewStats(pipe)
+	running.Stats = stream.NewStats(pipe)
 	if o.Running != nil {
-		o.Running(stats)
+		o.Running(running)
 	}
-	err = stream.Run(context.WithoutCancel(ctx), pipe, stream.Options{Workers: o.Workers, Drain: ctx.Done(), Log: p.o.Log, Stats: stats})
-	return tallyOf(stats), err
+	err = stream.Run(context.WithoutCancel(ctx), pipe, stream.Options{Workers: o.Workers, Drain: ctx.Done(), Log: p.o.Log, Stats: running.Stats})
+	return tallyOf(running.Stats), err
 }
 
-// sources opens the inputs.
-func (p *Pipeline) sources(o *RunOptions) ([]stream.Input, error) {
+// sources opens the inputs, and a queue for each that cannot be read again.
+func (p *Pipeline) sources(o *RunOptions, queues map[string]*queue.Queue) ([]stream.Input, error) {
 	var sources []stream.Input
+	volatile := 0
 	for n, in := range p.Inputs {
 		s, err := in.made.Open(&input.Run{
 			Port: int32(n), ID: in.ID, Pipeline: o.ID, Delimiter: []byte(in.Decoder.Delimiter()), Stdin: o.Stdin, //nolint:gosec // inputs are few
@@ -110,8 +125,63 @@ func (p *Pipeline) sources(o *RunOptions) ([]stream.Input, error) {
 			return nil, errors.Join(fmt.Errorf("%s input %s: %w", in.Name, in.ID, err), closeSources(sources))
 		}
 		sources = append(sources, stream.Input{ID: in.ID, Source: s})
+		if isVolatile(s) {
+			volatile++
+		}
+	}
+	if o.Queue.Off {
+		return sources, nil
+	}
+	same := map[string]int{}
+	for n := range sources {
+		name := p.Inputs[n].Name
+		same[name]++
+		if !isVolatile(sources[n].Source) {
+			continue
+		}
+		// The name must be the same after a change of the configuration elsewhere, so it is no place.
+		dir := filepath.Join(cmp.Or(o.Queue.Dir, filepath.Join(o.Data, "queue")), o.ID, fmt.Sprintf("%s-%d", name, same[name]))
+		q, err := queue.Open(dir, queue.Options{MaxBytes: cmp.Or(o.Queue.MaxBytes, defaultQueueBytes) / int64(volatile), Log: p.o.Log})
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("%s input %s: %w", name, p.Inputs[n].ID, err), closeSources(sources))
+		}
+		queues[sources[n].ID] = q
+		sources[n].Source = ported{q.Before(sources[n].Source), int32(n)} //nolint:gosec // inputs are few
 	}
 	return sources, nil
+}
+
+// defaultQueueBytes bounds the queues of a pipeline.
+const defaultQueueBytes = 1 << 30
+
+func isVolatile(s stream.Source) bool {
+	v, ok := s.(stream.Volatile)
+	return ok && v.Volatile()
+}
+
+// ported gives records the port of their input: what is in a queue may be of a time when it had another one.
+type ported struct {
+	stream.Source
+	port int32
+}
+
+// Run implements stream.Source.
+func (p ported) Run(ctx context.Context, open func(stream.Stream)) error {
+	return p.Source.Run(ctx, func(s stream.Stream) { open(portedStream{s, p.port}) })
+}
+
+type portedStream struct {
+	stream.Stream
+	port int32
+}
+
+// Read implements stream.Stream.
+func (p portedStream) Read(ctx context.Context, b *flow.Batch) error {
+	err := p.Stream.Read(ctx, b)
+	for i := range b.Records {
+		b.Records[i].Port = p.port
+	}
+	return err
 }
 
 // closeSources lets sources go that were opened and will not run.

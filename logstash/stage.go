@@ -259,7 +259,6 @@ func (s *Stage) take(e *event.Event) {
 
 // output gives an event to the outputs whose conditions hold.
 func (s *Stage) output(e *event.Event) {
-	s.w.counts.filtered++
 	outputs := s.p.outputs
 	routed := false
 	for at := 0; at < len(outputs); {
@@ -279,6 +278,7 @@ func (s *Stage) output(e *event.Event) {
 			at = i.to
 		}
 	}
+	s.w.counts.filtered++
 	if !routed {
 		s.w.counts.unrouted++
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"time"
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
@@ -66,8 +67,9 @@ var _ Decoder = (*Pipeline)(nil)
 // Addresses connects the pipelines of a process: what one sends to an address, the one that has it takes. The zero value is
 // ready.
 type Addresses struct {
-	mu    sync.Mutex // guards taken
-	taken map[string]*address
+	mu      sync.Mutex // guards what follows
+	taken   map[string]*address
+	changed chan struct{} // closed when the next address is taken; nil: nobody waits
 }
 
 // ErrNobody says that no pipeline has an address now.
@@ -84,15 +86,45 @@ func (a *Addresses) listen(name string, port int32) (*address, error) {
 	}
 	l := &address{of: a, name: name, port: port, parcels: make(chan *parcel), gone: make(chan struct{}), closed: make(chan struct{})}
 	a.taken[name] = l
+	if a.changed != nil {
+		close(a.changed)
+		a.changed = nil
+	}
 	return l, nil
+}
+
+// patience is how long Send waits for an address to be taken: pipelines that start together do so one after the other.
+const patience = time.Second
+
+// holder gives who has an address; nil if nobody takes it in time.
+func (a *Addresses) holder(ctx context.Context, name string) *address {
+	over := time.NewTimer(patience)
+	defer over.Stop()
+	for {
+		a.mu.Lock()
+		l := a.taken[name]
+		if l == nil && a.changed == nil {
+			a.changed = make(chan struct{})
+		}
+		changed := a.changed
+		a.mu.Unlock()
+		if l != nil {
+			return l
+		}
+		select {
+		case <-changed:
+		case <-over.C:
+			return nil
+		case <-ctx.Done():
+			return nil
+		}
+	}
 }
 
 // Send gives the records (each an event in its binary form) to the pipeline that has the address, and waits until all that
 // came of them there is safe. ErrNobody: nobody has the address; nothing was sent.
 func (a *Addresses) Send(ctx context.Context, name string, recs []flow.Record) error {
-	a.mu.Lock()
-	l := a.taken[name]
-	a.mu.Unlock()
+	l := a.holder(ctx, name)
 	if l == nil {
 		return fmt.Errorf("send to %q: %w", name, ErrNobody)
 	}

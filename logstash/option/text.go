@@ -95,6 +95,15 @@ func number(s string) (any, bool) {
 }
 
 // size reads a size. Units are those of the gem filesize: kB is 1000 bytes, KiB 1024, and so on.
+// ParseBytes reads a size as options have them: "10 MiB".
+func ParseBytes(s string) (Bytes, error) {
+	n, ok := size(s)
+	if !ok {
+		return 0, fmt.Errorf("expected a size like 64mb, found %q", s)
+	}
+	return Bytes(n), nil
+}
+
 func size(s string) (int64, bool) {
 	if n, err := strconv.ParseInt(s, 0, 64); err == nil {
 		return n, true
