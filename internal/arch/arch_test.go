@@ -39,6 +39,8 @@ var siblings = map[string]string{
 	"format/smile -> format/tree":     "SMILE is decoded into a tree where the order matters",
 	"format/snapshot -> format/tree":  "metadata are changed as trees",
 
+	"flow/queue -> flow/stream": "a queue is a stream, and keeps what streams give",
+
 	"logstash/pattern/grok -> logstash/pattern/regex": "a grok pattern becomes a regular expression",
 	"logstash/pattern/csv -> logstash/pattern/number": "columns become numbers",
 	"logstash/pattern/csv -> logstash/event":          "rows are values of events",
@@ -100,7 +102,7 @@ var doors = map[string][]string{
 	"sigs.k8s.io/yaml":                     {"cli"},
 	"go.yaml.in/yaml/v3":                   {"connect", "connect/snapshot", "format/yaml", "logstash/filter"},
 	"github.com/pierrec/lz4/v4":            {"format"},
-	"github.com/klauspost/compress":        {"blob", "format", "connect/archive", "connect/opensearch"},
+	"github.com/klauspost/compress":        {"blob", "flow/queue", "format", "connect/archive", "connect/opensearch"},
 	"go.etcd.io/bbolt":                     {"flow/ledger", "connect/archive"},
 	"github.com/twmb/franz-go":             {"connect/kafka", "tap"},
 	"github.com/twmb/franz-go/pkg/kfake":   {},
