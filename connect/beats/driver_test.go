@@ -64,7 +64,7 @@ func start(t testing.TB, c Config, with ...func(*pipeline)) *pipeline {
 	}
 	log := slog.New(slog.NewTextHandler(p.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	var err error
-	if p.source, err = Listen(t.Context(), c, 7, log); err != nil {
+	if p.source, err = Listen(c, 7, log); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

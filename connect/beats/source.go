@@ -92,7 +92,7 @@ var _ stream.Source = (*Source)(nil)
 
 // Listen takes the port. The source gives records with the given flow.Record.Port: a JSON object for a Body (what version 2
 // of the protocol gives for one is not checked), and a Peer for Meta.
-func Listen(ctx context.Context, c Config, port int32, log *slog.Logger) (*Source, error) {
+func Listen(c Config, port int32, log *slog.Logger) (*Source, error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func Listen(ctx context.Context, c Config, port int32, log *slog.Logger) (*Sourc
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", net.JoinHostPort(c.Host, strconv.Itoa(c.Port)))
 	if err != nil {
 		return nil, fmt.Errorf("listen for beats: %w", err)
 	}
