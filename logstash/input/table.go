@@ -7,6 +7,7 @@ func Table() map[string]func() Plugin {
 		"elastic_agent":  func() Plugin { return new(Beats) },
 		"generator":      func() Plugin { return new(Generator) },
 		"heartbeat":      func() Plugin { return new(Heartbeat) },
+		"http":           func() Plugin { return new(HTTP) },
 		"java_generator": func() Plugin { return new(Generator) },
 		"java_stdin":     func() Plugin { return new(Stdin) },
 		"lumberjack":     func() Plugin { return new(Lumberjack) },

@@ -4,6 +4,7 @@ import (
 	"github.com/narudata/naru/connect/network"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/option"
 )
@@ -61,6 +62,9 @@ type udpInput struct {
 	source  *event.Ref
 }
 
+// Decoder implements Decoder: a packet may have several lines.
+func (*udpInput) Decoder(of codec.Decoder) codec.Decoder { return newWhole(of) }
+
 // Open implements Input.
 func (i *udpInput) Open(r *Run) (stream.Source, error) {
 	return network.UDP{
@@ -76,4 +80,7 @@ func (i *udpInput) Describe(e *event.Event, r *flow.Record) {
 	}
 }
 
-var _ Describer = (*udpInput)(nil)
+var (
+	_ Describer = (*udpInput)(nil)
+	_ Decoder   = (*udpInput)(nil)
+)
