@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"bytes"
 	"encoding/binary"
 	"testing"
 
@@ -15,7 +16,7 @@ func FuzzSegment(f *testing.F) {
 		q := opened(f, d, Options{Compression: c})
 		q.commit.seg.salt = name.salt
 		for i := range 3 {
-			if err := q.Append(f.Context(), []flow.Record{event(i), {Index: "index", Type: "t", Key: []byte{}, Routing: []byte("r"), Meta: []byte("meta meta meta meta")}}); err != nil {
+			if err := q.Append(f.Context(), []flow.Record{event(i), {Index: "index", Type: "t", Key: []byte{}, Routing: []byte("r"), Meta: bytes.Repeat([]byte("meta "), 60)}}); err != nil {
 				f.Fatal(err)
 			}
 		}

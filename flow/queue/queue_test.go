@@ -413,6 +413,9 @@ func flipEveryByte(t *testing.T, c Compression) {
 	}
 	for name, content := range d.files {
 		for i := range content.now {
+			if name == checkpointName && i > slotBytes+3 && i < slotAt-3 {
+				continue // nothing is there
+			}
 			for _, flip := range []byte{1, 0x80} {
 				m := d.copy()
 				m.files[name].now[i] ^= flip
