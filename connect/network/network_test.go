@@ -511,4 +511,3 @@ func TestPeersThatAreNoneAreErrors(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
-
