@@ -181,7 +181,12 @@ func TestServersKillNineOfTheNodeWhileCarryingIntoIt(t *testing.T) {
 	a, flow := troubledNode(t)
 	for range 3 {
 		cmd, out := start(t, flow, "40ms")
-		time.Sleep(time.Second + rand.N(2*time.Second))
+		for deadline := time.Now().Add(time.Minute); a.writes(t) == 0; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("nothing was carried for a minute:\n%s", out.String())
+			}
+		}
+		time.Sleep(rand.N(2 * time.Second))
 		a.node.Kill(t)
 		time.Sleep(rand.N(3 * time.Second))
 		a.node.Restart(t)
