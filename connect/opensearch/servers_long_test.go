@@ -17,3 +17,10 @@ func TestServersAreReadByteForByte(t *testing.T) {
 		})
 	}
 }
+
+// TestServersTakeEveryKindOfOperation writes events to each of the servers that a pipeline may write to, and kills it meanwhile.
+func TestServersTakeEveryKindOfOperation(t *testing.T) {
+	for _, name := range testbed.Asked("os3", "os219", "es8", "es717") {
+		t.Run(name, func(t *testing.T) { takesEveryKindOfOperation(t, name, true) })
+	}
+}
