@@ -195,8 +195,8 @@ func TestAChangedFileIsRefusedBeforeItsFirstRecord(t *testing.T) {
 				}
 			}
 			must(t, os.Remove(name))
-			if _, err := src.Open(t.Context(), p, nil); err == nil {
-				t.Errorf("%s is gone and opens", p.ID)
+			if _, err := src.Open(t.Context(), p, nil); !errors.Is(err, ErrDamaged) || !flow.IsPermanent(err) || !strings.Contains(err.Error(), p.ID) {
+				t.Errorf("%s is gone: %v", p.ID, err)
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"os"
 	"path"
@@ -133,6 +134,9 @@ func (s *Source) Open(ctx context.Context, p flow.Part, from flow.Position) (flo
 		}
 	}
 	f, err := s.root.Open(filepath.FromSlash(book.Path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, flow.Permanent(fmt.Errorf("%w: %s: a file that its manifest names is missing: %w", ErrDamaged, s, err))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("archive %s: %w", s, err)
 	}
