@@ -54,6 +54,9 @@ type hit struct {
 	version                 int64  // 0: not said
 	source                  []byte // as the server holds it; nil: none
 	sort                    []byte // JSON: what to ask for next with search_after
+
+	wanted []string // members that are kept in others
+	others [][]byte // JSON, by the index in wanted; nil: there is none
 }
 
 // errAnswer marks answers that are not what a search gives.
@@ -328,10 +331,14 @@ func (h *hit) parse(b []byte, i int) int {
 	h.index, h.typ, h.id, h.routing = h.index[:0], h.typ[:0], h.id[:0], nil
 	h.version, h.source, h.sort = 0, nil, nil
 	hasID := false
-	end := eachMember(b, i, func(key []byte, at int) int {
+	clear(h.others)
+	end := eachMember(b, i, func(key []byte, at int) (end int) {
+		if len(h.wanted) > 0 {
+			defer func() { h.keep(b, key, at, end) }()
+		}
 		switch string(key) {
 		case "_source":
-			end := skipValueAfterSpace(b, at, true)
+			end = skipValueAfterSpace(b, at, true)
 			if end < 0 {
 				return end
 			}
@@ -347,7 +354,7 @@ func (h *hit) parse(b []byte, i int) int {
 			h.source = b[at:end:end]
 			return end
 		case "_index", "_type", "_id", "_routing":
-			end := skipValueAfterSpace(b, at, false)
+			end = skipValueAfterSpace(b, at, false)
 			if end < 0 {
 				return end
 			}
@@ -372,7 +379,7 @@ func (h *hit) parse(b []byte, i int) int {
 			}
 			return end
 		}
-		end := skipValueAfterSpace(b, at, false)
+		end = skipValueAfterSpace(b, at, false)
 		if end < 0 {
 			return end
 		}
@@ -392,6 +399,15 @@ func (h *hit) parse(b []byte, i int) int {
 		return malformed
 	}
 	return end
+}
+
+// keep keeps a member that is wanted.
+func (h *hit) keep(b, key []byte, at, end int) {
+	for i, name := range h.wanted {
+		if end >= 0 && name == string(key) {
+			h.others[i] = trimSpace(b[at:end:end])
+		}
+	}
 }
 
 // unquote appends what a JSON string stands for.

@@ -1,14 +1,6 @@
 package output
 
 import (
-	"cmp"
-	"crypto/sha256"
-	"crypto/tls"
-	"encoding/base64"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -101,8 +93,9 @@ func (o *Elasticsearch) Setup(s *Setup) (Output, error) {
 	if err := o.key(b); err != nil {
 		return nil, err
 	}
-	if b.fingerprints = o.fingerprints(); b.fingerprints == nil && len(o.CATrustedFingerprint) > 0 {
-		return nil, option.Errorf("ca_trusted_fingerprint", "expected SHA-256 fingerprints of 64 hexadecimal digits, found %q", o.CATrustedFingerprint)
+	var err error
+	if b.fingerprints, err = opensearch.ParseFingerprints(o.CATrustedFingerprint); err != nil {
+		return nil, option.Errorf("ca_trusted_fingerprint", "%w", err)
 	}
 	if err := o.rules(b); err != nil {
 		return nil, err
@@ -144,33 +137,12 @@ func (o *Elasticsearch) access(b *bulkOutput) error {
 	if len(o.Hosts) > 0 {
 		return option.Errorf("cloud_id", "there are hosts, too: give one of them")
 	}
-	host, err := cloudHost(o.CloudID)
+	host, err := opensearch.CloudURL(o.CloudID)
 	if err != nil {
 		return option.Errorf("cloud_id", "%w", err)
 	}
 	b.Hosts = []string{host}
 	return nil
-}
-
-// cloudHost gives the address that an id of Elastic Cloud stands for: label:base64(host[:port]$elasticsearch[:port]$kibana[:port]).
-//
-// Source: org.logstash.util.CloudSettingId.
-func cloudHost(id string) (string, error) {
-	encoded := id
-	if i := strings.LastIndexByte(id, ':'); i >= 0 {
-		encoded = id[i+1:]
-	}
-	text, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil {
-		text, err = base64.RawStdEncoding.DecodeString(encoded)
-	}
-	parts := strings.Split(string(text), "$")
-	if err != nil || len(parts) < 2 || parts[0] == "" || parts[1] == "" || parts[1] == "undefined" {
-		return "", errors.New("expected label:text, as Elastic Cloud shows it")
-	}
-	domain, port, _ := strings.Cut(parts[0], ":")
-	name, own, _ := strings.Cut(parts[1], ":")
-	return fmt.Sprintf("https://%s.%s:%s", name, domain, cmp.Or(own, port, "443")), nil
 }
 
 // key reads api_key.
@@ -181,50 +153,11 @@ func (o *Elasticsearch) key(b *bulkOutput) error {
 	if slices.ContainsFunc(b.endpoint.URLs, func(u string) bool { return !strings.HasPrefix(u, "https://") }) {
 		return option.Errorf("api_key", "it would be sent so that anyone can read it: use ssl_enabled => true, or https:// in hosts")
 	}
-	key := string(*o.APIKey)
-	if raw, err := base64.StdEncoding.DecodeString(key); err == nil && base64.StdEncoding.EncodeToString(raw) == key || strings.HasPrefix(key, "essu_") {
-		b.endpoint.APIKey = key
-		return nil
+	var err error
+	if b.endpoint.APIKey, err = opensearch.ParseAPIKey(string(*o.APIKey)); err != nil {
+		return option.Errorf("api_key", "%w", err)
 	}
-	if strings.Count(key, ":") != 1 || strings.HasPrefix(key, ":") || strings.HasSuffix(key, ":") {
-		return option.Errorf("api_key", "expected id:key, or that in base64")
-	}
-	b.endpoint.APIKey = base64.StdEncoding.EncodeToString([]byte(key))
 	return nil
-}
-
-var fingerprint = regexp.MustCompile(`^[0-9a-f]{64}$`)
-
-// fingerprints gives ca_trusted_fingerprint in small letters and without colons; nil if one is wrong.
-func (o *Elasticsearch) fingerprints() []string {
-	var all []string
-	for _, f := range o.CATrustedFingerprint {
-		f = strings.ToLower(strings.ReplaceAll(f, ":", ""))
-		if !fingerprint.MatchString(f) {
-			return nil
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-// trust has certificates count that an authority with one of the fingerprints vouches for, beside those that count anyway.
-func trust(conf *tls.Config, fingerprints []string) *tls.Config {
-	if len(fingerprints) == 0 || conf.InsecureSkipVerify {
-		return conf
-	}
-	conf.InsecureSkipVerify = true // what is checked instead follows
-	conf.VerifyConnection = func(s tls.ConnectionState) error {
-		roots := conf.RootCAs
-		for _, c := range s.PeerCertificates {
-			if sum := sha256.Sum256(c.Raw); c.IsCA && slices.Contains(fingerprints, hex.EncodeToString(sum[:])) {
-				roots = clonePool(roots)
-				roots.AddCert(c)
-			}
-		}
-		return verify(s, roots)
-	}
-	return conf
 }
 
 // rules reads what is done about events that are refused, and how requests are compressed.

@@ -3,9 +3,6 @@ package output
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -262,24 +259,4 @@ func matches(pattern, name string) bool {
 		}
 	}
 	return false
-}
-
-func clonePool(p *x509.CertPool) *x509.CertPool {
-	if p == nil {
-		return x509.NewCertPool()
-	}
-	return p.Clone()
-}
-
-// verify checks a server's certificate, as crypto/tls does.
-func verify(s tls.ConnectionState, roots *x509.CertPool) error {
-	if len(s.PeerCertificates) == 0 {
-		return errors.New("the server shows no certificate")
-	}
-	o := x509.VerifyOptions{Roots: roots, DNSName: s.ServerName, Intermediates: x509.NewCertPool()}
-	for _, c := range s.PeerCertificates[1:] {
-		o.Intermediates.AddCert(c)
-	}
-	_, err := s.PeerCertificates[0].Verify(o)
-	return err
 }

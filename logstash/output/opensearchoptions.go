@@ -283,7 +283,7 @@ func (b *bulkOutput) Open(r *Run) (stream.Sink, error) {
 		if err != nil {
 			return stream.Sink{}, err
 		}
-		e.TLS = trust(conf, b.fingerprints)
+		e.TLS = opensearch.Trust(conf, b.fingerprints)
 	}
 	c, err := e.Dial(context.Background())
 	if err != nil {
