@@ -111,18 +111,39 @@ func copyPlain(dst, src []byte) bool {
 
 // appendEscaped appends what stands for s inside of a JSON string.
 func appendEscaped(dst []byte, s string) []byte {
-	if !utf8.ValidString(s) {
-		s = string([]rune(s)) // what is not UTF-8 becomes U+FFFD, each byte for itself
-	}
-	for {
-		plain := plainBytes(bytesOf(s))
-		dst = append(dst, s[:plain]...)
-		if plain == len(s) {
-			return dst
+	from, src := len(dst), bytesOf(s)
+	var beyond uint64 // has a high bit if there is a byte beyond ASCII
+	for len(src) >= 8 {
+		at := len(dst)
+		if cap(dst)-at < len(src)+16 {
+			dst = slices.Grow(dst, len(src)+len(src)/8+64)
 		}
-		dst = jackson.AppendEscape(dst, s[plain])
-		s = s[plain+1:]
+		out := dst[at:cap(dst)]
+		x := binary.LittleEndian.Uint64(src)
+		beyond |= x
+		m := special(x) & highs
+		if m == 0 {
+			binary.LittleEndian.PutUint64(out, x)
+			dst, src = dst[:at+8], src[8:]
+			continue
+		}
+		plain := bits.TrailingZeros64(m) >> 3
+		binary.LittleEndian.PutUint64(out, x)
+		dst = jackson.AppendEscape(dst[:at+plain], src[plain])
+		src = src[plain+1:]
 	}
+	for _, c := range src {
+		beyond |= uint64(c)
+		if c < 0x20 || c == '"' || c == '\\' {
+			dst = jackson.AppendEscape(dst, c)
+		} else {
+			dst = append(dst, c)
+		}
+	}
+	if beyond&highs != 0 && !utf8.ValidString(s) {
+		return appendEscaped(dst[:from], string([]rune(s))) // what is not UTF-8 becomes U+FFFD, each byte for itself
+	}
+	return dst
 }
 
 // plainBytes counts the bytes in front of the first quote, backslash or control character.

@@ -2,6 +2,7 @@ package output
 
 import (
 	"bufio"
+	"bytes"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -52,24 +53,26 @@ type fileOutput struct {
 }
 
 // Former implements Output.
-func (f *fileOutput) Former(e codec.Encoder) Former { return &filed{Encoded{e}, f.Path} }
+func (f *fileOutput) Former(e codec.Encoder) Former { return &filed{Encoder: e, path: f.Path} }
 
 // filed gives records whose key is the file's name.
 type filed struct {
-	Encoded
-	path *event.Format
+	Encoder codec.Encoder
+	path    *event.Format
+	last    []byte // the name of the record before; a new slice for each name, so that bodies of the same file lie side by side
+	room    []byte
 }
 
 // Form implements Former.
 func (f *filed) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, error) {
-	dst, err := f.Encoded.Form(dst, r, e)
-	if err != nil {
-		return dst, err
-	}
 	start := len(dst)
-	if named, err := f.path.Append(dst, e); err == nil {
-		dst = named
-		r.Key = dst[start:len(dst):len(dst)]
+	dst = f.Encoder.Encode(dst, e)
+	r.Body = dst[start:] // with the room behind it, see together
+	if named, err := f.path.Append(f.room[:0], e); err == nil {
+		if f.room = named; f.last == nil || !bytes.Equal(named, f.last) {
+			f.last = bytes.Clone(named)
+		}
+		r.Key = f.last
 	}
 	return dst, nil
 }
@@ -104,15 +107,17 @@ func (s *files) Write(_ context.Context, recs []flow.Record) error {
 }
 
 func (s *files) write(recs []flow.Record, now time.Time) error {
-	for i := range recs {
+	for i := 0; i < len(recs); {
 		f, err := s.file(recs[i].Key)
 		if err != nil {
 			return err
 		}
 		f.used, f.dirty = now, true
-		if _, err := f.to.Write(recs[i].Body); err != nil {
+		body, n := together(recs[i:])
+		if _, err := f.to.Write(body); err != nil {
 			return err
 		}
+		i += n
 	}
 	for _, f := range s.open {
 		if f.dirty {
@@ -129,6 +134,24 @@ func (s *files) write(recs []flow.Record, now time.Time) error {
 		}
 	}
 	return nil
+}
+
+// together gives the bodies of the first records that go to the same file and lie side by side in memory, as one.
+func together(recs []flow.Record) (body []byte, n int) {
+	body, n = recs[0].Body, 1
+	for n < len(recs) && sameSlice(recs[n].Key, recs[0].Key) && isBehind(body, recs[n].Body) {
+		body = body[:len(body)+len(recs[n].Body)]
+		n++
+	}
+	return body, n
+}
+
+func sameSlice(a, b []byte) bool { return len(a) == len(b) && (len(a) == 0 || &a[0] == &b[0]) }
+
+// isBehind reports that b begins where a ends, and that a can grow over it.
+func isBehind(a, b []byte) bool {
+	end := len(a)
+	return len(b) > 0 && cap(a)-end >= len(b) && &a[:end+1][end] == &b[0]
 }
 
 // sweep closes files that had no event for a while.
