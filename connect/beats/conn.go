@@ -53,8 +53,8 @@ func newConn(s *Source, c net.Conn, peer Peer) *conn {
 // Buffers are for frames that are not large; larger ones are made when they are needed, and kept in the pool if they are not
 // giants.
 const (
-	bufferBytes   = 64 << 10
-	mostKeptBytes = 1 << 20
+	bufferBytes   = 16 << 10
+	mostKeptBytes = 256 << 10
 )
 
 var (
@@ -92,7 +92,10 @@ func (c *conn) receive(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, c.wake)
 	defer stop()
 	for {
-		_, size, ok, err := c.next()
+		f, size, ok, err := c.next()
+		if err == nil && c.w > c.r {
+			err = c.reserve(ctx, f, size)
+		}
 		switch {
 		case err != nil || ok:
 			return err
@@ -218,19 +221,54 @@ func (c *conn) idle(ctx context.Context) error {
 	}
 }
 
+// inflaterBytes is about what an inflater takes.
+const inflaterBytes = 128 << 10
+
+// weight is what a frame counts for in Source.receiving: 0 if it fits into a usual buffer.
+func (c *conn) weight(f lumberjack.Frame, size int) int64 {
+	n := int64(0)
+	if size > bufferBytes {
+		n = int64(size)
+	}
+	if f.Kind == lumberjack.Compressed && size > lumberjack.MostHead { // it is known how long it is
+		n += inflaterBytes
+	}
+	return min(n, c.s.c.MaxReceiving)
+}
+
+// reserve waits until there is room for the frame in front of the buffer. A connection has room for one frame at a time, so
+// none waits for another one's while it keeps its own.
+func (c *conn) reserve(ctx context.Context, f lumberjack.Frame, size int) error {
+	n := c.weight(f, size)
+	if n == 0 || c.reserved > 0 {
+		return nil
+	}
+	if err := c.s.receiving.Acquire(ctx, n); err != nil {
+		return errWoken
+	}
+	c.reserved = n
+	c.begun = time.Time{} // it did not come because it was not read
+	return nil
+}
+
+// tryReserve reserves if that needs no waiting.
+func (c *conn) tryReserve(f lumberjack.Frame, size int) bool {
+	if c.reserved > 0 {
+		return true
+	}
+	n := c.weight(f, size)
+	if !c.s.receiving.TryAcquire(n) {
+		return false
+	}
+	c.reserved = n
+	return true
+}
+
 // slowest is how many bytes of a frame must come in a second, in the long run.
 const slowest = 1 << 10
 
 // fill receives some more of a frame that takes so many bytes.
 func (c *conn) fill(ctx context.Context, need int) error {
-	if need > bufferBytes && c.reserved == 0 {
-		n := min(int64(need), c.s.c.MaxReceiving)
-		if err := c.s.receiving.Acquire(ctx, n); err != nil {
-			return context.Cause(ctx)
-		}
-		c.reserved = n
-		c.begun = time.Time{} // it did not come because it was not read
-	}
 	c.grow(need)
 	now := time.Now()
 	if c.begun.IsZero() {
@@ -325,9 +363,11 @@ func (c *conn) Read(ctx context.Context, b *flow.Batch) error {
 		switch {
 		case err != nil:
 			c.err = err
-		case !ok && !c.brief(ctx, size):
+		case !ok && (c.window.events == c.window.size || size > bufferBytes || !c.brief(ctx)):
 			over = true
 		case !ok:
+		case f.Kind == lumberjack.Compressed && !c.tryReserve(f, size):
+			over = true // Wait waits for it
 		case f.Kind == lumberjack.Compressed:
 			c.err = c.inflate(f, size)
 		default:
@@ -342,11 +382,8 @@ func (c *conn) Read(ctx context.Context, b *flow.Batch) error {
 }
 
 // brief waits a moment for more of a window. It reports that something came.
-func (c *conn) brief(ctx context.Context, need int) bool {
-	if c.window.events == c.window.size || need > bufferBytes {
-		return false
-	}
-	c.grow(max(need, bufferBytes))
+func (c *conn) brief(ctx context.Context) bool {
+	c.grow(bufferBytes)
 	had := c.w
 	return c.read(ctx, time.Now().Add(moment)) == nil && c.w > had
 }

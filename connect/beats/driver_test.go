@@ -24,7 +24,9 @@ type pipeline struct {
 	log     *journal
 	drain   context.CancelFunc
 	done    chan struct{}
-	records int // most of a batch; 0: no bound
+	records int  // most of a batch; 0: no bound
+	stuck   bool // each stream gives one batch, which is thrown away, and is read no more
+	shared  flow.Batch
 
 	mu      sync.Mutex // guards what follows
 	changed sync.Cond
@@ -100,8 +102,28 @@ func (p *pipeline) block(b bool) {
 	p.changed.Broadcast()
 }
 
+// once reads a batch of a stream, which waits for more to be read until the end.
+func (p *pipeline) once(ctx context.Context, s stream.Stream) {
+	if err := s.Wait(ctx); err == nil {
+		p.mu.Lock()
+		p.shared.Reset()
+		p.shared.MaxRecords = p.records
+		if err := s.Read(ctx, &p.shared); err != nil {
+			p.t.Errorf("Read: %v", err)
+		}
+		p.read += p.shared.Bytes()
+		p.mu.Unlock()
+		<-ctx.Done()
+	}
+	_ = s.Close()
+}
+
 // open reads a stream.
 func (p *pipeline) open(ctx context.Context, s stream.Stream) {
+	if p.stuck {
+		go p.once(ctx, s)
+		return
+	}
 	positions := make(chan flow.Position, 16)
 	batches := make(chan *flow.Batch, 16)
 	go func() {

@@ -23,10 +23,10 @@ type Inflater struct {
 }
 
 // inflateBytes is how much is inflated at a time.
-const inflateBytes = 64 << 10
+const inflateBytes = 32 << 10
 
 // keepInflated is how large a buffer an Inflater keeps.
-const keepInflated = 1 << 20
+const keepInflated = 256 << 10
 
 // Open begins to read the body of a compressed frame, which must not change until Next has given io.EOF or an error.
 func (i *Inflater) Open(body []byte, l *Limits) error {
