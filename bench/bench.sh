@@ -2,8 +2,8 @@
 # bench.sh [RUNS]: every live document's `_source` out of the same segments, by naru's snapshot reader out of the
 # repository and by Lucene's own Java reader out of the shards' folders, one thread on one core each, in turns: RUNS
 # (default 3) processes of each, of ROUNDS (default 6) rounds, of which the first is left out as warming up. Prints
-# medians. CPU says which core (default: the last).
-# Writes the repository first if it is not there (repository.sh). Needs Java 17 and Maven.
+# medians; and then what writing archives takes. CPU says which core (default: the last).
+# Writes the repository first if it is not there (repository.sh). Needs Java 17, Maven and python3.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
@@ -56,4 +56,19 @@ for index in bench-lz4 bench-deflate; do
     printf f, index_, "naru", bytes / nw * 1e3, bytes / nc * 1e3, docs / nw * 1e9, np, sprintf("%.4f", m / docs)
     printf "%-14s %-22s %9.2fx %9.2fx %11.2fx %9.2fx\n", index_, "naru / Lucene", jw / nw, jc / nc, jw / nw, np / jp
   }'
+done
+
+# Archives: the same documents out of the repository into files, one worker on the same core, not read back.
+(cd "$root" && CGO_ENABLED=0 go build -trimpath -ldflags "-s -w" -o "$out/naru" .)
+printf '\n%-14s %-22s %10s %10s %12s %10s\n' index archive 'MB/s' 'by CPU' 'docs/s' 'peak MB'
+for format in ndjson parquet; do
+  for _ in $(seq "$runs"); do
+    rm -rf "$work/archive"
+    GOMAXPROCS=1 taskset -c "$cpu" python3 "$here/usage.py" "$work/report" "$out/naru" carry "$out/repo" "$format:$work/archive" \
+      -i bench-lz4 --workers 1 --verify=false --progress none -o json >>"$work/$format.run"
+  done
+  read -r docs bytes < <(python3 -c 'import json, sys; run = json.load(sys.stdin)["run"]; print(run["documents"], run["bytes"])' <"$work/report")
+  sort -n "$work/$format.run" | awk -v format="$format" -v docs="$docs" -v bytes="$bytes" '
+    { wall[NR] = $1; cpu[NR] = $2; if ($3 > peak) peak = $3 }
+    END { m = int((NR + 1) / 2); printf "%-14s %-22s %10.0f %10.0f %12.0f %10.0f\n", "bench-lz4", format, bytes / wall[m] / 1e6, bytes / cpu[m] / 1e6, docs / wall[m], peak }'
 done
