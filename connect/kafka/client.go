@@ -47,7 +47,9 @@ type SASL struct {
 	TokenFile    string `json:"tokenFile,omitempty" doc:"file with the token for OAUTHBEARER, read again for each connection"`
 	Profile      string `json:"profile,omitempty" doc:"profile of the AWS configuration for AWS_MSK_IAM; without it the usual ways to credentials"`
 
-	Password Secret `json:"-"` // for configurations of others, which have it in them
+	// For configurations of others, which have it in them.
+	Password Secret         `json:"-"`
+	Endpoint *TokenEndpoint `json:"-"` // of OAUTHBEARER, instead of TokenFile
 }
 
 // A Secret is a text that does not print.
@@ -93,7 +95,7 @@ func (s *SASL) Validate() error {
 			return fmt.Errorf("%s has a username and a password, no token and no profile", s.Mechanism)
 		}
 	case OAuthBearer:
-		if s.TokenFile == "" {
+		if s.TokenFile == "" && s.Endpoint == nil {
 			return errors.New("OAUTHBEARER needs tokenFile")
 		}
 	case MSKIAM:
@@ -174,6 +176,9 @@ func (s *SASL) mechanism(getenv func(string) string) (sasl.Mechanism, error) {
 	case MSKIAM:
 		return s.iam(), nil
 	case OAuthBearer:
+		if s.Endpoint != nil {
+			return oauth.Oauth(s.Endpoint.auth), nil
+		}
 		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
 			token, err := os.ReadFile(s.TokenFile)
 			if err != nil {

@@ -128,3 +128,6 @@ func (b Bound) starts(now time.Time) []kgo.Opt {
 	}
 	return []kgo.Opt{kgo.ConsumeStartOffset(offset.AtStart())}
 }
+
+// Ago is the first record from so long ago on.
+func Ago(d time.Duration) Bound { return Bound{kind: ago, offset: int64(d)} }

@@ -106,6 +106,9 @@ var doors = map[string][]string{
 	"go.etcd.io/bbolt":                     {"flow/ledger", "connect/archive"},
 	"github.com/twmb/franz-go":             {"connect/kafka", "tap"},
 	"github.com/twmb/franz-go/pkg/kfake":   {},
+	"github.com/twmb/avro":                 {"connect/kafka"},
+	"github.com/bufbuild/protocompile":     {"connect/kafka"},
+	"google.golang.org/protobuf":           {"connect/kafka"},
 	"software.sslmate.com/src/go-pkcs12":   {"connect/kafka", "logstash/tlsoption"},
 	"github.com/aws/aws-sdk-go-v2":         {"blob", "connect/opensearch", "connect/kafka"}, // S3; signed requests to a managed OpenSearch, signed logins to MSK
 	"k8s.io/client-go":                     {"operator", "flow/ledger"},
