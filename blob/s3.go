@@ -49,6 +49,9 @@ type S3Config struct {
 	CopyBytes     int64         // a copy by the server that is larger goes in parts of this size, of at most 5 GiB for S3; 0: 512 MiB
 	// Transport replaces the SDK's own, which heeds proxies and AWS_CA_BUNDLE.
 	Transport http.RoundTripper
+	Keys      *Keys   // nil: those that the SDK finds
+	Role      *Role   // nil: none
+	Written   Written // how objects are kept
 }
 
 // S3 is a Writer over a prefix of a bucket. An Open is one ranged GET; whatever cuts the read short (a lost or
@@ -122,11 +125,11 @@ func (s *S3) connect(ctx context.Context, region string) (*s3Client, error) {
 	if region != "" {
 		options = append(options, config.WithRegion(region))
 	}
-	found, err := config.LoadDefaultConfig(ctx, options...)
+	found, err := config.LoadDefaultConfig(ctx, append(options, s.config.keys()...)...)
 	if err != nil {
 		return nil, fmt.Errorf("AWS configuration: %w", err)
 	}
-	found.Credentials = keeper{found.Credentials}
+	found.Credentials = keeper{s.config.assume(found)}
 	if _, err := found.Credentials.Retrieve(ctx); err != nil {
 		if ctx.Err() != nil {
 			return nil, ctx.Err()

@@ -51,9 +51,9 @@ func (s *S3) inParts(ctx context.Context, d deed, key string, size int64, sum ty
 	u := &upload{parts: make(map[int32]types.CompletedPart)}
 	err := s.doing(ctx, d, key, func(c *s3Client) error {
 		return timed(ctx, s.config.Idle, func(ctx context.Context) error {
-			out, err := c.CreateMultipartUpload(ctx, &s3.CreateMultipartUploadInput{
-				Bucket: &s.config.Bucket, Key: &key, ChecksumAlgorithm: sum, RequestPayer: s.payer(),
-			})
+			in := &s3.CreateMultipartUploadInput{Bucket: &s.config.Bucket, Key: &key, ChecksumAlgorithm: sum, RequestPayer: s.payer()}
+			s.config.Written.parts(in)
+			out, err := c.CreateMultipartUpload(ctx, in)
 			if err == nil {
 				if u.id = aws.ToString(out.UploadId); u.id == "" {
 					err = errCut

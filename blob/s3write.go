@@ -109,6 +109,7 @@ func (s *S3) send(ctx context.Context, c *s3Client, key string, b []byte, condit
 		in := &s3.PutObjectInput{
 			Bucket: &s.config.Bucket, Key: &key, Body: body, ContentLength: aws.Int64(int64(len(b))), ChecksumCRC32: checksum(b), RequestPayer: s.payer(),
 		}
+		s.config.Written.put(in)
 		if conditional {
 			in.IfNoneMatch = aws.String("*")
 		}
