@@ -21,6 +21,11 @@ type chaotic struct {
 	names []string
 	n     int
 	lines map[string]bool
+	log   []string // what was done, to tell when a test fails
+}
+
+func (c *chaotic) did(format string, args ...any) {
+	c.log = append(c.log, fmt.Sprintf(format, args...))
 }
 
 func (c *chaotic) path(name string) string { return filepath.Join(c.dir, name) }
@@ -38,6 +43,12 @@ func (c *chaotic) burst(name string) {
 }
 
 func (c *chaotic) burstInto(f *os.File) {
+	st, err := statFile(f)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	from := c.n + 1
+	defer func() { c.did("%s (%d): lines %d to %d", f.Name(), st.id.Inode, from, c.n) }()
 	for range c.r.IntN(40) {
 		c.n++
 		l := fmt.Sprintf("%d %s", c.n, strings.Repeat("x", c.r.IntN(200)))
@@ -94,6 +105,7 @@ func (c *chaotic) run(kills bool) map[string]int {
 	bounds := []int{1 + c.r.IntN(200)}
 	d := start(c.t, conf, Options{}, bounds...)
 	over := func(kill bool) {
+		c.did("stop, kill: %v", kill)
 		if kill {
 			d.kill()
 		} else {
@@ -107,22 +119,38 @@ func (c *chaotic) run(kills bool) map[string]int {
 	}
 	settle := func() {
 		d.t.Helper()
-		d.wait("all that is written", func() bool { return c.caughtUp(d) })
+		for end := time.Now().Add(10 * time.Second); !c.caughtUp(d); time.Sleep(2 * time.Millisecond) {
+			if time.Now().After(end) {
+				seen := map[string]bool{}
+				for _, l := range d.texts() {
+					seen[l] = true
+				}
+				for l := range c.lines {
+					if !seen[l] {
+						c.t.Logf("missing: %.10s", l)
+					}
+				}
+				c.t.Fatalf("lines are missing after\n%s\n%+v", strings.Join(c.log, "\n"), d.source.Stats())
+			}
+		}
 	}
 	for range 120 {
 		name := c.names[c.r.IntN(len(c.names))]
 		switch c.r.IntN(12) {
 		case 0, 1:
 			settle() // else the last one of the chain may be deleted unread while nobody looks
+			c.did("rotate %s", name)
 			c.rotate(name)
 		case 2: // truncated, as by copytruncate, when it was read
 			settle()
+			c.did("truncate %s", name)
 			if err := os.Truncate(c.path(name), 0); err != nil && !os.IsNotExist(err) {
 				c.t.Fatal(err)
 			}
 			c.burst(name)
 		case 3: // deleted when it was read, and made anew: the inode may be used again
 			settle()
+			c.did("remove %s", name)
 			if err := os.Remove(c.path(name)); err != nil && !os.IsNotExist(err) {
 				c.t.Fatal(err)
 			}

@@ -53,13 +53,15 @@ type Position struct {
 	Before Before `json:"before"`
 }
 
-// readHead gives the head of what r has: from the same place as like, of at most limit bytes.
-func readHead(r io.ReaderAt, from, limit int64) (Head, error) {
+// readHead gives the head of what r has behind from, of at most limit bytes. room is used if it is large enough.
+func readHead(r io.ReaderAt, from, limit int64, room []byte) (Head, error) {
 	if limit <= 0 || limit > maxHead {
 		return Head{}, errors.New("a head of that length cannot be read")
 	}
-	room := make([]byte, limit)
-	n, err := r.ReadAt(room, from)
+	if int64(len(room)) < limit {
+		room = make([]byte, limit)
+	}
+	n, err := r.ReadAt(room[:limit], from)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return Head{}, err
 	}
@@ -79,11 +81,11 @@ const (
 )
 
 // hasHead compares the beginning of a file with a head that it had.
-func hasHead(r io.ReaderAt, h Head) (verdict, error) {
+func hasHead(r io.ReaderAt, h Head, room []byte) (verdict, error) {
 	if h.Bytes == 0 {
 		return unknown, nil
 	}
-	now, err := readHead(r, h.From, h.Bytes)
+	now, err := readHead(r, h.From, h.Bytes, room)
 	if err != nil {
 		return unknown, err
 	}

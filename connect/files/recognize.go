@@ -16,7 +16,7 @@ func (s *Source) recognize(path string, fd *os.File, st state) (*file, error) {
 		}
 		return s.byImport(fd, st)
 	case ByContent:
-		h, err := readHead(fd, 0, s.c.FingerprintBytes)
+		h, err := readHead(fd, 0, s.c.FingerprintBytes, s.room)
 		if err != nil {
 			return nil, err
 		}
@@ -76,7 +76,7 @@ func (s *Source) byImport(fd *os.File, st state) (*file, error) {
 		if shape.From+shape.Bytes > st.size {
 			continue
 		}
-		h, err := readHead(fd, shape.From, shape.Bytes)
+		h, err := readHead(fd, shape.From, shape.Bytes, s.room)
 		if err != nil {
 			return nil, err
 		}
@@ -92,7 +92,7 @@ func (s *Source) byImport(fd *os.File, st state) (*file, error) {
 
 // isStill reports that a file with a known one's inode is it. A file that was truncated is, and is found out when it is read.
 func (s *Source) isStill(g *file, path string, fd *os.File, st state) (bool, error) {
-	head, err := hasHead(fd, g.head)
+	head, err := hasHead(fd, g.head, s.room)
 	if err != nil {
 		return false, err
 	}
@@ -134,7 +134,7 @@ func (s *Source) isCopy(g *file, fd *os.File, st state) (bool, error) {
 	if busy {
 		return false, nil
 	}
-	head, err := hasHead(fd, g.head)
+	head, err := hasHead(fd, g.head, s.room)
 	if err != nil || head != same {
 		return false, err
 	}
@@ -145,7 +145,7 @@ func (s *Source) isCopy(g *file, fd *os.File, st state) (bool, error) {
 // newFile makes a file of one that is not known. nil without error: it waits, as it is too short to be known by its content.
 // strange: neither its path nor its inode was ever seen.
 func (s *Source) newFile(path string, fd *os.File, st state, strange bool, now time.Time) (*file, error) {
-	h, err := readHead(fd, 0, s.c.FingerprintBytes)
+	h, err := readHead(fd, 0, s.c.FingerprintBytes, s.room)
 	if err != nil {
 		return nil, err
 	}
@@ -179,22 +179,21 @@ func (s *Source) newFile(path string, fd *os.File, st state, strange bool, now t
 	return f, nil
 }
 
-// refreshHead takes more of a file's beginning into what it is known by; false: it is not what it was, or cannot be read.
+// refreshHead makes sure that a file that has grown begins as it did (a truncated one is read anew), and takes more of its
+// beginning into what it is known by. false: it cannot be read.
 func (s *Source) refreshHead(f *file, now time.Time) bool {
+	v, err := hasHead(f.fd, f.head, s.room)
+	if err != nil {
+		s.readFailed(f, now, err)
+		return false
+	}
+	if v == different {
+		s.truncated(f, f.state, now)
+	}
 	if f.head.From != 0 || f.head.Bytes >= s.c.FingerprintBytes || f.state.size <= f.head.Bytes {
 		return true
 	}
-	if f.head.Bytes > 0 {
-		v, err := hasHead(f.fd, f.head)
-		if err != nil {
-			s.readFailed(f, now, err)
-			return false
-		}
-		if v == different {
-			s.truncated(f, f.state, now)
-		}
-	}
-	h, err := readHead(f.fd, 0, s.c.FingerprintBytes)
+	h, err := readHead(f.fd, 0, s.c.FingerprintBytes, s.room)
 	if err != nil {
 		s.readFailed(f, now, err)
 		return false

@@ -79,6 +79,7 @@ type Source struct {
 	born       bool                 // what is found is new: not at the first look
 	since      int64                // unix nanoseconds: what changed later, and is not known, came while nobody looked; 0: not known
 	idle       []*file              // open, and could be closed
+	room       []byte               // for heads
 	discovered time.Time
 	swept      time.Time
 	troubled   time.Time
@@ -116,6 +117,7 @@ func New(c Config, o Options) (*Source, error) {
 		shapes: map[Head]int{}, away: map[*file]struct{}{}, vacant: map[string]time.Time{}, nextKey: 1,
 		wake: make(chan struct{}, 1), kick: make(chan struct{}, 1), registry: o.Registry,
 	}
+	s.room = make([]byte, max(s.c.FingerprintBytes, 1024))
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

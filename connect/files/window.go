@@ -63,12 +63,19 @@ func (w *window) load(fd *os.File) (int, error) {
 		return n - keep, nil
 	}
 	w.makeRoom()
-	n, err := fd.ReadAt(w.buf[w.hi:], w.base+int64(w.hi))
+	// The last bytes are read once more: the file may have been truncated and have grown since.
+	var last [tailBytes]byte
+	keep := copy(last[:], w.buf[max(0, w.hi-tailBytes):w.hi])
+	from := w.hi - keep
+	n, err := fd.ReadAt(w.buf[from:], w.base+int64(from))
 	if err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
 	}
-	w.hi += n
-	return n, nil
+	if n < keep || !bytes.Equal(w.buf[from:w.hi], last[:keep]) {
+		return 0, errChanged
+	}
+	w.hi = from + n
+	return n - keep, nil
 }
 
 // makeRoom moves what is left to the beginning of the buffer, and makes it larger if it is full.
