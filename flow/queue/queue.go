@@ -190,7 +190,7 @@ func (q *Queue) Stats() Stats {
 	s := q.stats
 	s.Bytes, s.MaxBytes, s.Segments = q.bytes, q.o.MaxBytes, len(q.segments)
 	s.Events = int64(q.end - q.acked)
-	s.Oldest = q.ages.oldest(q.acked)
+	s.Oldest = q.ages.oldest()
 	if since := q.commit.waitingSince; !since.IsZero() {
 		s.WaitedFor += time.Since(since)
 	}
@@ -301,7 +301,7 @@ func (a *ages) forget(acked uint64) {
 	*a = (*a)[n:]
 }
 
-func (a ages) oldest(uint64) time.Time {
+func (a ages) oldest() time.Time {
 	if len(a) == 0 {
 		return time.Time{}
 	}
