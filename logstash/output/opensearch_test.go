@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -344,6 +347,56 @@ func TestATargetThatRefusesATemplateStopsElasticsearchAndNotOpenSearch(t *testin
 	}
 	if !strings.Contains(logged.String(), "events are written without it") {
 		t.Errorf("%s", &logged)
+	}
+}
+
+func TestARolloverAliasGetsItsPolicyOnElasticsearch(t *testing.T) {
+	for _, c := range []struct {
+		options string
+		policy  bool // it is there
+		want    []string
+		err     string
+	}{
+		{`ilm_rollover_alias => "al"`, false, []string{"PUT /_index_template/al", "PUT /<al-{now/d}-000001>", "PUT /_ilm/policy/logstash-policy", "POST /_bulk"}, ""},
+		{`ilm_enabled => true ilm_pattern => "000001" ilm_policy => "mine"`, true, []string{"PUT /_index_template/logstash", "PUT /<logstash-000001>", "POST /_bulk"}, ""},
+		{`ilm_rollover_alias => "al" ilm_policy => "mine"`, false, []string{"PUT /_index_template/al", "PUT /<al-{now/d}-000001>"}, "there is no policy mine"},
+	} {
+		var changes []string
+		var template map[string]any
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			body, err := io.ReadAll(r.Body)
+			if err != nil {
+				t.Error(err)
+			}
+			switch {
+			case r.Method == "HEAD", r.Method == "GET" && strings.HasPrefix(r.URL.Path, "/_ilm/") && !c.policy:
+				w.WriteHeader(http.StatusNotFound)
+				return
+			case r.Method == "GET":
+				_, _ = io.WriteString(w, `{"version":{"number":"8.17.3"}}`)
+				return
+			case strings.HasPrefix(r.URL.Path, "/_index_template/"):
+				if err := json.Unmarshal(body, &template); err != nil {
+					t.Error(err)
+				}
+			}
+			changes = append(changes, r.Method+" "+r.URL.Path)
+			_, _ = io.WriteString(w, `{"errors":false,"items":[{"index":{"status":201}}]}`)
+		}))
+		o := mustBulk(t, `elasticsearch { hosts => "`+server.URL+`" `+c.options+` }`, "disabled")
+		err := openBulk(t, o, nil).Write(t.Context(), form(t, o, `{"a":1}`))
+		if c.err == "" && err != nil || c.err != "" && (!flow.IsPermanent(err) || !strings.Contains(err.Error(), c.err)) {
+			t.Errorf("%s: %v", c.options, err)
+		}
+		if !slices.Equal(changes, c.want) {
+			t.Errorf("%s: %q, want %q", c.options, changes, c.want)
+		}
+		inner, _ := template["template"].(map[string]any)
+		settings, _ := inner["settings"].(map[string]any)
+		if settings["index.lifecycle.rollover_alias"] == nil || settings["index.lifecycle.name"] == nil {
+			t.Errorf("%s: the template has %v", c.options, settings)
+		}
+		server.Close()
 	}
 }
 
