@@ -207,6 +207,10 @@ func (a *acks) write(out []byte) error {
 	if err != nil {
 		a.failure = fmt.Errorf("client %s: acknowledge: %w: %w", a.c.remote, errGone, err)
 		a.c.wake()
+		select {
+		case a.room <- struct{}{}:
+		default:
+		}
 	}
 	a.schedule()
 	return a.failure
@@ -296,10 +300,14 @@ func (a *acks) awaited() bool {
 	return a.behind() > 0
 }
 
-// roomy waits until the client may send more events.
+// roomy waits until the client may send more events. One that cannot be told of them will send them again: there is no use in
+// reading more of it.
 func (a *acks) roomy(ctx context.Context) error {
 	for {
-		if a.left() > 0 || a.failed() != nil {
+		if err := a.failed(); err != nil {
+			return err
+		}
+		if a.left() > 0 {
 			return nil
 		}
 		select {
