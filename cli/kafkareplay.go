@@ -321,7 +321,7 @@ func (p *replay) open(ctx context.Context, t *replayTarget, source *kafka.Replay
 	o.Ledger, o.DeadLetters = books, store
 	var sink flow.Sink
 	if t.kind == "topic" {
-		sink, err = (&kafka.Sink{Config: *t.kafka, Writing: kafka.Writing{Compression: t.codec, UnknownTopic: "dead"}}).Open()
+		sink, err = (&kafka.Sink{Config: *t.kafka, Writing: kafka.Writing{Compression: t.codec}}).Open()
 		o.Stages = []flow.Stage{renamed{t.path}}
 	} else {
 		access := p.access.to(t.path)
@@ -344,13 +344,16 @@ func (p *replay) open(ctx context.Context, t *replayTarget, source *kafka.Replay
 	return o, nil
 }
 
-// unread warns of groups that cannot read the codec.
+// unread looks whether the topic is there, and warns of groups that cannot read the codec.
 func (p *replay) unread(ctx context.Context, t *replayTarget) ([]string, error) {
 	admin, err := t.kafka.Admin(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer admin.Close()
+	if err := admin.HasTopic(ctx, t.path); err != nil {
+		return nil, err
+	}
 	lines, err := admin.Unread(ctx, t.path, t.codec)
 	for _, l := range lines {
 		fmt.Fprintln(p.Stderr, "warning:", l)
@@ -403,8 +406,16 @@ func (p *replay) carry(ctx context.Context, source *kafka.Replay, t *replayTarge
 	if err := opened.close(); err != nil && flowErr == nil {
 		flowErr = err
 	}
+	deletes := int64(0)
+	for i := range report.Groups { // what has no body deletes, and is whole
+		deletes += report.Groups[i].Tally.Bodiless
+		report.Groups[i].Tally.Bodiless, report.Total.Tally.Bodiless = 0, 0
+	}
 	result := newCarryReport("kafka:"+plan.From, t.printed, &report, flowErr)
 	result.Notes = append(p.notes(plan, result, earlier), opened.notes...)
+	if deletes > 0 {
+		result.Notes = append(result.Notes, count(deletes)+" of them are records without a value, which delete")
+	}
 	if result.State == stateInterrupted && keeps {
 		result.Next = []string{"the same command goes on where this one was"}
 	}

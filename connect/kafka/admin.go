@@ -36,6 +36,21 @@ func (c *Config) Admin(ctx context.Context) (*Admin, error) {
 // Close closes the connections.
 func (a *Admin) Close() { a.client.Close() }
 
+// HasTopic says with what to do about it that a topic is not there, or may not be seen.
+func (a *Admin) HasTopic(ctx context.Context, name string) error {
+	meta, err := a.adm.Metadata(ctx, name)
+	if err == nil {
+		err = meta.Topics[name].Err
+	}
+	if errors.Is(err, kerr.UnknownTopicOrPartition) {
+		return fmt.Errorf("topic %s does not exist; make it first: kafka-topics.sh --create --topic %s --partitions N", name, name)
+	}
+	if err != nil {
+		return fmt.Errorf("topic %s: %s", name, because(err))
+	}
+	return nil
+}
+
 // Notes are what could not be found out, and why, in the order in which it was asked.
 type Notes struct {
 	mu    sync.Mutex // guards lines
@@ -51,6 +66,22 @@ func (n *Notes) add(what string, err error) {
 	defer n.mu.Unlock()
 	if line := what + ": " + because(err); !slices.Contains(n.lines, line) {
 		n.lines = append(n.lines, line)
+	}
+}
+
+// unlisted is add for what leaders are asked. That a partition has none is one note, whatever was asked.
+func (n *Notes) unlisted(what string, err error) {
+	shards, ok := errors.AsType[*kadm.ShardErrors](err)
+	if !ok {
+		n.add(what, err)
+		return
+	}
+	for _, s := range shards.Errs {
+		if errors.Is(s.Err, kerr.LeaderNotAvailable) {
+			n.add("offsets and times of some partitions are not known", errors.New("they have no leader"))
+		} else {
+			n.add(what, s.Err)
+		}
 	}
 }
 

@@ -147,16 +147,17 @@ func (e *examination) replication() {
 		t := &e.topics[i]
 		if n := len(t.Offline); n > 0 {
 			e.find(Finding{
-				Severity: Critical, Check: "offline", What: fmt.Sprintf("%s without a leader: %s", some(n, "partition"), numbers(t.Offline)),
+				Severity: Critical, Check: "offline", What: "partitions have no leader",
 				Why: "Nothing can be written to them or read from them.",
 				Fix: "Start the brokers that have their copies again. If none comes back, an unclean election is what is left, and it loses records.",
-			}, t.Name)
-		} else if n := len(t.UnderReplicated); n > 0 {
+			}, fmt.Sprintf("%s (%s: %s)", t.Name, some(n, "partition"), numbers(t.Offline)))
+		}
+		if n := len(t.UnderReplicated); n > 0 {
 			e.find(Finding{
-				Severity: Critical, Check: "under-replicated", What: fmt.Sprintf("copies are missing or behind in %s: %s", some(n, "partition"), numbers(t.UnderReplicated)),
+				Severity: Critical, Check: "under-replicated", What: "copies on " + t.missing() + " are missing or behind",
 				Why: "Each failure of another broker may make them unavailable, or lose records.",
 				Fix: "See which broker is missing or slow: kafka-topics.sh --describe --under-replicated-partitions, and the broker's log.",
-			}, t.Name)
+			}, fmt.Sprintf("%s (%d of %d)", t.Name, n, t.Partitions))
 		}
 		e.copies(t, brokers)
 		if t.LeaderSkew >= 2 && t.Partitions >= brokers {
@@ -173,6 +174,23 @@ func (e *examination) replication() {
 			}, t.Name)
 		}
 	}
+}
+
+// missing names the brokers whose copies are not in sync.
+func (t *TopicReport) missing() string {
+	var brokers []int32
+	for _, p := range t.Detail {
+		for _, b := range p.Replicas {
+			if p.Leader >= 0 && !slices.Contains(p.InSync, b) && !slices.Contains(brokers, b) {
+				brokers = append(brokers, b)
+			}
+		}
+	}
+	slices.Sort(brokers)
+	if len(brokers) == 1 {
+		return "broker " + numbers(brokers)
+	}
+	return "brokers " + numbers(brokers)
 }
 
 // copies checks how many copies there are and how many must be written.

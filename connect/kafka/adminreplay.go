@@ -75,7 +75,8 @@ func (r *Replay) Parts(context.Context) iter.Seq2[flow.Part, error] {
 		for i, s := range r.Spans {
 			p := flow.Part{
 				ID: fmt.Sprintf("%s/%d/%d-%d", s.Topic, s.Partition, s.Begin, s.End), Group: s.Topic, Spec: binary.AppendUvarint(nil, uint64(i)), //nolint:gosec // an index
-				Records: -1, Bytes: s.End - s.Begin,
+				Records: s.End - s.Begin, Bytes: s.End - s.Begin, // at most
+
 			}
 			if !yield(p, nil) {
 				return

@@ -101,13 +101,11 @@ func (a *Admin) ends(ctx context.Context, l *look) (e ends, err error) {
 	if len(l.topics) == 0 {
 		return ends{at: time.Now()}, nil
 	}
-	if e.start, err = a.adm.ListStartOffsets(ctx, l.topics...); err != nil {
-		l.notes.add("first offsets are not known", err)
-	}
+	e.start, err = a.adm.ListStartOffsets(ctx, l.topics...)
+	l.notes.unlisted("first offsets are not known", err)
 	e.at = time.Now()
-	if e.end, err = a.adm.ListEndOffsets(ctx, l.topics...); err != nil {
-		l.notes.add("last offsets are not known", err)
-	}
+	e.end, err = a.adm.ListEndOffsets(ctx, l.topics...)
+	l.notes.unlisted("last offsets are not known", err)
 	return e, ctx.Err()
 }
 
@@ -204,7 +202,7 @@ func (a *Admin) times(ctx context.Context, l *look) (oldest, newest kadm.ListedO
 		return nil, nil
 	}
 	oldest, err := a.adm.ListOffsetsAfterMilli(ctx, 0, l.topics...)
-	l.notes.add("timestamps of the oldest records are not known", err)
+	l.notes.unlisted("timestamps of the oldest records are not known", err)
 	newest, err = a.adm.ListMaxTimestampOffsets(ctx, l.topics...) // Kafka 3.0
 	if err != nil {
 		return oldest, nil
@@ -244,7 +242,7 @@ func (l *look) topic(name string) TopicReport {
 		if t.Replicas == 0 || len(p.Replicas) < t.Replicas {
 			t.Replicas = len(p.Replicas)
 		}
-		if len(p.ISR) < len(p.Replicas) {
+		if len(p.ISR) < len(p.Replicas) && p.Leader >= 0 {
 			t.UnderReplicated = append(t.UnderReplicated, p.Partition)
 		}
 		if p.Leader < 0 {

@@ -242,10 +242,10 @@ func (w *eventWriting) send(ctx context.Context, from, to int) error {
 	}
 	w.stats.Refused.Add(1)
 	status := statusOf(err)
-	switch {
-	case status == http.StatusRequestEntityTooLarge:
+	switch status {
+	case http.StatusRequestEntityTooLarge:
 		w.pace.release(tooLarge, e.bytes, took)
-	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
 		w.pace.release(refused, e.bytes, took)
 	default:
 		w.pace.release(broke, 0, took)
@@ -255,7 +255,9 @@ func (w *eventWriting) send(ctx context.Context, from, to int) error {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	case status == http.StatusRequestEntityTooLarge && len(recs) > 1:
-		w.log(err, "a request is too large for the target, halving it", "records", len(recs), "bytes", e.bytes)
+		if w.loud(err) {
+			w.o.Log.Info("a request is too large for the target, halving it", "records", len(recs), "bytes", e.bytes, "error", err)
+		}
 		if err := w.part(ctx, from, half); err != nil {
 			w.lose(half, to, err)
 			return err
@@ -280,7 +282,9 @@ const mostAlone = 16
 
 // bisect looks for the records that spoil a request.
 func (w *eventWriting) bisect(ctx context.Context, from, half, to int, why error) error {
-	w.log(why, "a request was refused as unreadable, looking for the record", "records", to-from)
+	if w.loud(why) {
+		w.o.Log.Info("a request was refused as unreadable, looking for the record", "records", to-from, "error", why)
+	}
 	first := len(w.failures)
 	for _, part := range [][2]int{{from, half}, {half, to}} {
 		err := w.part(ctx, part[0], part[1])
@@ -372,7 +376,9 @@ func (w *eventWriting) settle(i int, it itemSaid) bool {
 		w.stats.Again.Add(1)
 		err := it.err()
 		w.failures = append(w.failures, flow.Failure{Index: i, Err: err})
-		w.log(err, "an event was not taken, it is tried again", "status", it.status)
+		if w.loud(err) {
+			w.o.Log.Info("an event was not taken, it is tried again", "status", it.status, "error", err)
+		}
 		return it.status != http.StatusTooManyRequests && it.status != http.StatusServiceUnavailable
 	}
 	return true
@@ -385,12 +391,10 @@ func (w *eventWriting) dropped(i int, it itemSaid, why error) {
 	}
 }
 
-// log logs at the level of what is for now, unless errors of the type are silent.
-func (w *eventWriting) log(err error, message string, args ...any) {
-	if s, ok := errors.AsType[*StatusError](err); ok && slices.Contains(w.o.Silent, s.Type) {
-		return
-	}
-	w.o.Log.Info(message, append(args, "error", err)...)
+// loud reports that an error may be logged: its type is not silent.
+func (w *eventWriting) loud(err error) bool {
+	s, ok := errors.AsType[*StatusError](err)
+	return !ok || !slices.Contains(w.o.Silent, s.Type)
 }
 
 // there reports that a conflict shows that what was to be written is there already: it was to be created, or has an external
@@ -470,9 +474,13 @@ func (s *Events) compose(e *exchange) error {
 	return nil
 }
 
+// eventsPatience is how long a request may take with a client that has no bound of its own.
+const eventsPatience = 5 * time.Minute
+
 // post sends a body to a host and reads the answer.
 func (s *Events) post(ctx context.Context, h *host, e *exchange) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.client.timeout, errSlow)
+	patience := cmp.Or(s.client.timeout, eventsPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.client.url(h, s.o.Path), http.NoBody)
 	if err != nil {
@@ -502,7 +510,7 @@ func (s *Events) post(ctx context.Context, h *host, e *exchange) error {
 	resp, err := s.client.http.Do(req)
 	if err != nil {
 		if context.Cause(ctx) == errSlow { //nolint:errorlint // it is set above
-			err = fmt.Errorf("%s: %w (%s)", h.url, errSlow, s.client.timeout)
+			err = fmt.Errorf("%s: %w (%s)", h.url, errSlow, patience)
 		}
 		return explain(err)
 	}
