@@ -6,10 +6,10 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"flag"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"net/http"
 	"os"
@@ -28,9 +28,10 @@ func main() {
 	latency := flag.Duration("latency", 0, "how long an answer takes")
 	version := flag.String("version", "2.19.5", "the version to pass for")
 	flag.Parse()
-	l, err := net.Listen("tcp", *addr)
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", *addr)
 	if err != nil {
-		log.Fatal(err)
+		fmt.Fprintln(os.Stderr, "nullbulk:", err)
+		os.Exit(1)
 	}
 	fmt.Println("http://" + l.Addr().String())
 	s := &server{latency: *latency, version: *version}
@@ -41,7 +42,9 @@ func main() {
 		fmt.Printf("%d operations, %d bytes, %d requests\n", s.operations.Load(), s.bytes.Load(), s.requests.Load())
 		os.Exit(0)
 	}()
-	log.Fatal((&http.Server{Handler: s, ReadHeaderTimeout: time.Minute}).Serve(l))
+	err = (&http.Server{Handler: s, ReadHeaderTimeout: time.Minute}).Serve(l)
+	fmt.Fprintln(os.Stderr, "nullbulk:", err)
+	os.Exit(1)
 }
 
 type server struct {

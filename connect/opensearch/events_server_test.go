@@ -95,6 +95,37 @@ func takesEveryKindOfOperation(t *testing.T, name string, crash bool) {
 		}
 	})
 
+	t.Run("a query gives every document once", func(t *testing.T) {
+		recs := make([]flow.Record, 1500)
+		for i := range recs {
+			recs[i].Body = fmt.Appendf(nil, `{"create":{"_index":"q-%d","_id":"%d"}}`+"\n"+`{"n":%d,"same":%d}`+"\n", i%3, i, i, i%2)
+		}
+		if dead, _, _ := deliver(t, s, recs); len(dead) > 0 {
+			t.Fatal(dead)
+		}
+		node.Call(t, "POST", "/q-*/_refresh", nil)
+		for _, body := range []string{`{"sort":["_doc"]}`, `{}`, `{"query":{"range":{"n":{"gte":0}}},"sort":[{"same":"asc"}]}`} {
+			for _, slices := range []int{1, 2} {
+				for _, after := range []bool{false, true} {
+					got, metas, err := asked(t, t.Context(), []string{node.URL}, opensearch.QueryOptions{
+						Index: "q-*", Body: body, Size: 100, Slices: slices, SearchAfter: after, Members: []string{"_index"},
+					})
+					unique := map[string]bool{}
+					for _, text := range got {
+						unique[text] = true
+					}
+					if err != nil || len(got) != 1500 || len(unique) != 1500 || !strings.HasPrefix(metas[0], `{"_index":"q-`) {
+						t.Errorf("%s, %d slices, search_after %t: %d hits, %d of them once, %v", body, slices, after, len(got), len(unique), err)
+					}
+				}
+			}
+		}
+		got, _, err := asked(t, t.Context(), []string{node.URL}, opensearch.QueryOptions{Index: "q-*", Body: `{"aggs":{"most":{"max":{"field":"n"}}}}`, Aggregations: true})
+		if err != nil || len(got) != 1 || got[0] != `{"most":{"value":1499.0}}` {
+			t.Errorf("%q %v", got, err)
+		}
+	})
+
 	if crash {
 		t.Run("a crash under load loses nothing and doubles nothing", func(t *testing.T) { survivesACrash(t, node, s) })
 	}

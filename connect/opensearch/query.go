@@ -106,7 +106,10 @@ func (q *Query) Run(ctx context.Context, open func(stream.Stream)) error {
 func (q *Query) attempts(ctx context.Context, open func(stream.Stream)) error {
 	for attempt := 0; ; attempt++ {
 		err := q.once(ctx, open)
-		if err == nil || ctx.Err() != nil {
+		if ctx.Err() != nil {
+			err = nil // the pipeline stops
+		}
+		if err == nil {
 			return nil
 		}
 		if attempt >= q.o.Retries {

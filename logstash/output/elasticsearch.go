@@ -65,7 +65,7 @@ func (*Elasticsearch) DefaultCodec() string { return "plain" }
 
 // Obsolete lists options that there were once.
 func (*Elasticsearch) Obsolete() map[string]string {
-	return map[string]string{
+	return map[string]string{ //nolint:gosec // names of options
 		"ssl": "use ssl_enabled", "ssl_certificate_verification": "use ssl_verification_mode", "cacert": "use ssl_certificate_authorities",
 		"truststore": "use ssl_truststore_path", "truststore_password": "use ssl_truststore_password",
 		"keystore": "use ssl_keystore_path", "keystore_password": "use ssl_keystore_password",
@@ -76,7 +76,7 @@ func (*Elasticsearch) Obsolete() map[string]string {
 // Setup implements Plugin.
 func (o *Elasticsearch) Setup(s *Setup) (Output, error) {
 	b := &bulkOutput{Bulk: &o.Bulk, Cluster: &o.Cluster, log: s.Log, getenv: s.Getenv, metadata: true, strict: o.DLQOnFailedIndexname}
-	b.placed = b.Index == nil
+	b.placed, b.major = b.Index == nil, 2
 	if err := b.setup(s); err != nil {
 		return nil, err
 	}

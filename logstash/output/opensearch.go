@@ -38,7 +38,7 @@ type OpenSearch struct {
 	TLSKey                     string           `ls:"tls_key,path" doc:"the file (PEM) with the certificate's key"`
 	HTTPCompression            bool             `ls:"http_compression" default:"false" doc:"whether requests are compressed with gzip"`
 	LegacyTemplate             bool             `ls:"legacy_template" default:"true" doc:"whether the template is one of the old kind (_template); else it is composable (_index_template)"`
-	DefaultServerMajorVersion  *int64           `ls:"default_server_major_version" doc:"the major version of a target that does not say what it is, as Amazon OpenSearch Serverless; naru does not need to know"`
+	DefaultServerMajorVersion  *int64           `ls:"default_server_major_version" doc:"the major version of a target that does not say what it is, as Amazon OpenSearch Serverless; without it, 2"`
 }
 
 // DefaultCodec implements Plugin.
@@ -79,6 +79,9 @@ func (o *OpenSearch) Setup(s *Setup) (Output, error) {
 		return nil, option.Errorf("target_bulk_bytes", "expected 1 or more, found %d", o.TargetBulkBytes)
 	}
 	b.events.RequestBytes = int(o.TargetBulkBytes)
+	if b.major = 2; o.DefaultServerMajorVersion != nil {
+		b.major = int(*o.DefaultServerMajorVersion)
+	}
 	if o.HTTPCompression {
 		b.events.Compression = 1
 	}

@@ -298,7 +298,7 @@ func TestAnOutputInstallsItsTemplateBeforeTheFirstEventAndOnlyIfThereIsNone(t *t
 		o := mustBulk(t, c.plugin+` { hosts => "`+fake.URL()+`" `+c.options+` }`, "disabled")
 		changes := func() (all []string) {
 			for _, r := range fake.Requests() {
-				if r.Method != "GET" && r.Method != "HEAD" {
+				if r.Method != http.MethodGet && r.Method != http.MethodHead {
 					all = append(all, r.Method+" "+r.Path)
 				}
 			}
@@ -329,7 +329,7 @@ func TestAnOutputInstallsItsTemplateBeforeTheFirstEventAndOnlyIfThereIsNone(t *t
 
 func TestATargetThatRefusesATemplateStopsElasticsearchAndNotOpenSearch(t *testing.T) {
 	fake := osfake.Start(t, osfake.Options{Hook: func(r *osfake.Request) osfake.Fault {
-		if strings.Contains(r.API, "template") && r.Method == "PUT" {
+		if strings.Contains(r.API, "template") && r.Method == http.MethodPut {
 			return osfake.Forbidden
 		}
 		return osfake.Fault{}
@@ -369,10 +369,10 @@ func TestARolloverAliasGetsItsPolicyOnElasticsearch(t *testing.T) {
 				t.Error(err)
 			}
 			switch {
-			case r.Method == "HEAD", r.Method == "GET" && strings.HasPrefix(r.URL.Path, "/_ilm/") && !c.policy:
+			case r.Method == http.MethodHead, r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/_ilm/") && !c.policy:
 				w.WriteHeader(http.StatusNotFound)
 				return
-			case r.Method == "GET":
+			case r.Method == http.MethodGet:
 				_, _ = io.WriteString(w, `{"version":{"number":"8.17.3"}}`)
 				return
 			case strings.HasPrefix(r.URL.Path, "/_index_template/"):

@@ -91,6 +91,7 @@ type bulkOutput struct {
 	strict   bool        // an index with a reference that is not replaced is a dead letter
 
 	fingerprints []string // of authorities that are trusted
+	major        int      // version of a target that does not say what it is
 }
 
 // setup checks what both outputs have in common.
@@ -308,7 +309,16 @@ func (b *bulkOutput) begin(ctx context.Context, c *opensearch.Client) error {
 		return nil
 	}
 	info, err := c.Ask(ctx)
-	if err != nil {
+	switch statusOf(err) {
+	case 0:
+		if err != nil {
+			return err
+		}
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound, http.StatusMethodNotAllowed:
+		// It does not say what it is: Amazon OpenSearch Serverless, or this user may not ask.
+		b.log.Info("the target does not say what it is, it is taken for OpenSearch", "error", err)
+		info = opensearch.Info{Distribution: "opensearch", Major: b.major}
+	default:
 		return err
 	}
 	if managed {
