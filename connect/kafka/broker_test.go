@@ -41,4 +41,5 @@ func TestARealBroker(t *testing.T) {
 			return g
 		}, "consumer", 8, 500)
 	})
+	t.Run("ACarryThatIsKilledDeliversOnce", func(t *testing.T) { killCarry(t, k, 4000) })
 }

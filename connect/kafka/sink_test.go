@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -104,9 +105,10 @@ func TestKeysGoWhereOtherClientsPutThem(t *testing.T) {
 	}
 }
 
-func number(t testing.TB, r *kgo.Record) (n int) {
+func number(t testing.TB, r *kgo.Record) int {
 	t.Helper()
-	if _, err := fmt.Sscan(string(r.Value), &n); err != nil {
+	n, err := strconv.Atoi(string(r.Value))
+	if err != nil {
 		t.Fatal(err)
 	}
 	return n

@@ -24,6 +24,7 @@ var KafkaVersions = []string{"4.4.0", "3.9.2", "3.6.2"}
 // KafkaOptions of a broker; the zero value works.
 type KafkaOptions struct {
 	HeapMB   int               // 400 if zero
+	TLS      bool              // listen with TLS, too: takes a while, for certificates
 	Settings map[string]string // of the broker, as in server.properties
 }
 
@@ -32,9 +33,9 @@ type Kafka struct {
 	Version string
 	Plain   string // address of the listener without anything
 	SASL    string // PLAIN and SCRAM
-	SASLTLS string // the same with TLS
-	TLS     string // clients show a certificate
-	Dir     string // has ca.pem; client.p12, trust.p12 and trust.jks, whose password is changeit
+	SASLTLS string // the same with TLS, if that was asked for
+	TLS     string // clients show a certificate, if that was asked for
+	Dir     string // with TLS it has ca.pem; client.p12, trust.p12 and trust.jks, whose password is changeit
 
 	args        []string
 	environment []string
@@ -75,6 +76,9 @@ func StartKafka(tb testing.TB, version string, o KafkaOptions) *Kafka {
 	}
 	k := &Kafka{Version: version, Dir: filepath.Join(tb.TempDir(), "kafka")}
 	k.environment = append(os.Environ(), "HEAP="+strconv.Itoa(heap)+"m", "NARU_CACHE="+Cache(tb))
+	if o.TLS {
+		k.environment = append(k.environment, "TLS=1")
+	}
 	build, cancel := context.WithTimeout(tb.Context(), buildPatience)
 	defer cancel()
 	prepare := exec.CommandContext(build, kafkaScript(tb), version)

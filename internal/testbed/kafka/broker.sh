@@ -3,9 +3,9 @@
 # Starts one Kafka node (KRaft: broker and controller) in the foreground, with the jars from Maven Central and no
 # distribution. The first start of a VERSION downloads under .cache/kafka of the project. Listeners on 127.0.0.1:
 #   PORT    PLAINTEXT         PORT+1  the controller's
-#   PORT+2  SASL_PLAINTEXT    PORT+3  SASL_SSL          PORT+4  SSL
-# SASL is PLAIN, SCRAM-SHA-256 and -512: user naru, password naru-secret. DATA_DIR/ca.pem vouches for the server. In the
-# environment:
+#   PORT+2  SASL_PLAINTEXT    PORT+3  SASL_SSL (TLS)    PORT+4  SSL (TLS)
+# SASL is PLAIN, SCRAM-SHA-256 and -512: user naru, password naru-secret. In the environment:
+#   TLS      not empty: the listeners with TLS, too; DATA_DIR/ca.pem vouches for the server
 #   HEAP     heap size, 400m unless told
 #   JAVA     the java binary to run
 #   CHECK    not empty: only say what is missing to start it
@@ -57,7 +57,7 @@ log4j.appender.C=org.apache.log4j.ConsoleAppender
 log4j.appender.C.layout=org.apache.log4j.PatternLayout
 log4j.appender.C.layout.ConversionPattern=[%d] %p %m (%c)%n
 L
-if [ ! -f "$data/server.p12" ]; then
+if [ -n "${TLS:-}" ] && [ ! -f "$data/server.p12" ]; then
   store=(-storetype PKCS12 -storepass changeit)
   {
     keytool -genkeypair -alias ca -keyalg RSA -keysize 2048 -validity 3650 -dname CN=testbed -ext bc:c -keystore "$data/ca.p12" "${store[@]}"
@@ -74,7 +74,8 @@ if [ ! -f "$data/server.p12" ]; then
   } 2>"$data/keytool.log" || { cat "$data/keytool.log" >&2; exit 1; }
 fi
 at=127.0.0.1
-clients="PLAINTEXT://$at:$port,SASL_PLAINTEXT://$at:$((port + 2)),SASL_SSL://$at:$((port + 3)),SSL://$at:$((port + 4))"
+clients="PLAINTEXT://$at:$port,SASL_PLAINTEXT://$at:$((port + 2))"
+[ -z "${TLS:-}" ] || clients="$clients,SASL_SSL://$at:$((port + 3)),SSL://$at:$((port + 4))"
 {
   cat <<S
 process.roles=broker,controller
@@ -98,6 +99,15 @@ num.network.threads=2
 num.io.threads=4
 log.cleaner.dedupe.buffer.size=16777216
 sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
+S
+  for l in sasl_plaintext ${TLS:+sasl_ssl}; do
+    echo "listener.name.$l.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_naru=\"naru-secret\";"
+    for m in 256 512; do
+      echo "listener.name.$l.scram-sha-$m.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
+    done
+  done
+  if [ -n "${TLS:-}" ]; then
+    cat <<S
 ssl.keystore.location=$data/server.p12
 ssl.keystore.password=changeit
 ssl.keystore.type=PKCS12
@@ -107,12 +117,7 @@ ssl.truststore.type=PKCS12
 ssl.client.auth=none
 listener.name.ssl.ssl.client.auth=required
 S
-  for l in sasl_plaintext sasl_ssl; do
-    echo "listener.name.$l.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required user_naru=\"naru-secret\";"
-    for m in 256 512; do
-      echo "listener.name.$l.scram-sha-$m.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;"
-    done
-  done
+  fi
   case $version in
     3.[0-6].*) ;;
     3.*) echo "group.coordinator.rebalance.protocols=classic,consumer" ;; # KIP-848 before Kafka 4
@@ -121,7 +126,8 @@ S
 } >"$data/server.properties"
 logging=(-Dlog4j2.configurationFile="$data/log4j2.properties" -Dlog4j.configuration=file:"$data/log4j.properties")
 if [ ! -f "$data/log/meta.properties" ]; then
-  "$java" -Xmx256m "${logging[@]}" -cp "$lib/*" kafka.tools.StorageTool format -t "$("$java" "${logging[@]}" -cp "$lib/*" kafka.tools.StorageTool random-uuid | tail -n 1)" \
+  id=k$(head -c 32 /dev/urandom | base64 | tr -dc 'a-zA-Z0-9' | head -c 20)A # 16 bytes in base64, whose last digit ends in zeros
+  "$java" -Xmx256m "${logging[@]}" -cp "$lib/*" kafka.tools.StorageTool format -t "$id" \
     -c "$data/server.properties" \
     --add-scram 'SCRAM-SHA-256=[name=naru,password=naru-secret]' --add-scram 'SCRAM-SHA-512=[name=naru,password=naru-secret]' \
     >"$data/format.log" 2>&1 || { cat "$data/format.log" >&2; exit 1; }
