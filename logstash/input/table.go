@@ -17,6 +17,7 @@ func Table() map[string]func() Plugin {
 		"lumberjack":        func() Plugin { return new(Lumberjack) },
 		"opensearch":        func() Plugin { return new(OpenSearch) },
 		"pipeline":          func() Plugin { return new(Pipeline) },
+		"s3":                func() Plugin { return new(S3) },
 		"stdin":             func() Plugin { return new(Stdin) },
 		"syslog":            func() Plugin { return new(Syslog) },
 		"tcp":               func() Plugin { return new(TCP) },

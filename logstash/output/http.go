@@ -165,7 +165,7 @@ func (h *HTTP) proxyURL() (*url.URL, error) {
 		return nil, option.Errorf("proxy", "expected a URL or a hash")
 	}
 	u, err := url.Parse(text)
-	if err != nil || u.Host == "" {
+	if err != nil || u.Hostname() == "" {
 		return nil, option.Errorf("proxy", "it is no URL with a host")
 	}
 	if user != "" {
