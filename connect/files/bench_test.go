@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -125,15 +126,21 @@ func BenchmarkScan(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
 	s.restore(nil, true)
 	s.discover(time.Now())
 	s.born = true
+	runtime.GC()
+	runtime.ReadMemStats(&after)
 	b.Run("poll", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
 			s.poll(time.Now())
 		}
 		b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/n, "ns/file")
+		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "heap-B/file")
 	})
 	b.Run("discover", func(b *testing.B) {
 		for b.Loop() {

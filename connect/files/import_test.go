@@ -98,6 +98,22 @@ func TestAnImportThatFailsStopsTheSource(t *testing.T) {
 	}
 }
 
+func TestWhatMakesNoSenseIsNotTakenOver(t *testing.T) {
+	dir := t.TempDir()
+	p := filepath.Join(dir, "a.log")
+	write(t, p, "one\n")
+	c := quick(p)
+	c.Registry = filepath.Join(dir, "registry")
+	d := start(t, c, Options{Import: func() ([]Entry, error) {
+		return []Entry{{Path: p, Position: Position{Offset: -3}}, {Path: strings.Repeat("x", maxPath+1)}, {Path: "/good"}}, nil
+	}})
+	d.expect("one")
+	d.stop()
+	if got, err := ReadRegistry(c.Registry); err != nil || len(got) != 2 || got[0].Path != "/good" || got[1].Path != p {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // filebeatRegistry writes a registry as Filebeat lays it out.
 func filebeatRegistry(t *testing.T, checkpoint, log string) string {
 	t.Helper()

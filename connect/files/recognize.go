@@ -188,7 +188,7 @@ func (s *Source) refreshHead(f *file, now time.Time) bool {
 		return false
 	}
 	if v == different {
-		s.truncated(f, f.state, now)
+		s.truncated(f, f.state)
 	}
 	if f.head.From != 0 || f.head.Bytes >= s.c.FingerprintBytes || f.state.size <= f.head.Bytes {
 		return true

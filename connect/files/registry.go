@@ -25,9 +25,18 @@ type Entry struct {
 	Imported bool      `json:"imported,omitempty"` // it was taken over from another program's registry
 }
 
+// maxPath bounds paths, in bytes; systems have less.
+const maxPath = 64 << 10
+
+// sound reports that an entry can be kept.
+func (e *Entry) sound() bool {
+	return e.Offset >= 0 && e.Size >= 0 && e.Head.From >= 0 && e.Head.Bytes >= 0 && e.Head.Bytes <= maxHead && e.Before.Bytes >= 0 && e.Before.Bytes <= tailBytes && len(e.Path) <= maxPath
+}
+
 // A Registry keeps how far files were read, beyond the life of the process. Its methods are not called concurrently.
 type Registry interface {
-	// Load gives all entries. It is called once, before anything else; fresh says that there was no registry before.
+	// Load gives all entries. It is called once, before anything else; fresh says that nothing was ever saved, not even
+	// nothing.
 	Load() (entries []Entry, fresh bool, err error)
 	// Save makes changed entries durable, and forgets others, in one step; changed has a key once. If it fails, the same comes again with the next one.
 	Save(changed []Entry, gone []uint64) error

@@ -63,6 +63,30 @@ func TestARegistryKeepsWhatWasSaved(t *testing.T) {
 	}
 }
 
+func TestARegistryIsFreshUntilSomethingIsSaved(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "registry")
+	for range 2 { // a crash before the first save
+		_, fresh, r := loaded(t, path)
+		if !fresh {
+			t.Error("it is not fresh, and nothing was saved")
+		}
+		if err := r.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_, _, r := loaded(t, path)
+	if err := errors.Join(r.Save(nil, nil), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	_, fresh, r := loaded(t, path)
+	if fresh {
+		t.Error("it is fresh, and nothing was saved on purpose")
+	}
+	if err := r.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestARegistryHasOneUser(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "registry")
 	_, _, r := loaded(t, path)
@@ -280,10 +304,15 @@ func FuzzRegistriesAreReadWithoutHarm(f *testing.F) {
 	}
 	f.Add(text)
 	f.Add(append(slices.Clone(text), "= 1 3 0 0 0 0 .\n. 00000000\n"...))
+	f.Add([]byte("+ 1 2 3 0 0 " + strings.Repeat("0", 64) + " ai \"/a\"\n= 1 5 5 ffffffff 1 0 dn\n- 7\n"))
 	f.Fuzz(func(t *testing.T, text []byte) {
 		p, err := parseRegistry(text)
-		if err != nil {
-			return
+		if err != nil { // then it is the lines of a group
+			whole := append([]byte(registryMagic), text...)
+			if p, err = parseRegistry(endGroup(whole, len(registryMagic))); err != nil {
+				t.Fatal(err)
+			}
+			text = append(whole, "............"...)
 		}
 		if p.good > int64(len(text)) {
 			t.Fatalf("%d good bytes of %d", p.good, len(text))

@@ -22,6 +22,7 @@ type RegistryFile struct {
 	entries map[uint64]Entry
 	live    int64 // what a rewritten file would have, about
 	broken  bool  // what is behind size cannot be cut off: rewrite
+	fresh   bool  // nothing was ever saved
 	line    []byte
 }
 
@@ -83,7 +84,8 @@ func (r *RegistryFile) load(fresh *bool) error {
 	if err != nil {
 		return fmt.Errorf("registry %s: %w", r.path, err)
 	}
-	r.entries, r.size, *fresh = p.entries, p.good, p.groups == 0 && p.damaged == 0
+	r.entries, r.size, r.fresh = p.entries, p.good, p.groups == 0 && p.damaged == 0
+	*fresh = r.fresh
 	for _, e := range r.entries {
 		r.live += weight(&e)
 	}
@@ -120,13 +122,14 @@ func (r *RegistryFile) Save(changed []Entry, gone []uint64) error {
 	for _, key := range gone {
 		r.line = appendGone(r.line, key)
 	}
-	if len(r.line) == 0 {
+	if len(r.line) == 0 && !r.fresh {
 		return nil
 	}
 	r.line = endGroup(r.line, 0)
 	if err := r.append(r.line); err != nil {
 		return fmt.Errorf("save registry %s: %w", r.path, err)
 	}
+	r.fresh = false
 	for i := range changed {
 		e := &changed[i]
 		if old, there := r.entries[e.Key]; there {
@@ -180,7 +183,9 @@ func (r *RegistryFile) rewrite() (err error) {
 	for _, e := range r.entries {
 		text = e.appendPosition(e.appendFile(text))
 	}
-	text = endGroup(text, from)
+	if !r.fresh {
+		text = endGroup(text, from)
+	}
 	temporary := r.path + ".new"
 	f, err := os.OpenFile(temporary, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {

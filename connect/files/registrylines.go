@@ -27,17 +27,17 @@ const registryMagic = "naru files 1\n"
 // maxRegistryLine bounds a line of a registry.
 const maxRegistryLine = 1 << 20
 
-func flags(set ...any) string {
-	var b strings.Builder
-	for i := 0; i < len(set); i += 2 {
-		if set[i].(bool) {
-			b.WriteString(set[i+1].(string))
-		}
+// flags gives the letters that are set, or "." for none.
+func flags(a bool, letterA string, b bool, letterB string) string {
+	switch {
+	case a && b:
+		return letterA + letterB
+	case a:
+		return letterA
+	case b:
+		return letterB
 	}
-	if b.Len() == 0 {
-		return "."
-	}
-	return b.String()
+	return "."
 }
 
 // appendFile appends the line that says what file an entry is.
@@ -62,7 +62,7 @@ func (e *Entry) appendPosition(dst []byte) []byte {
 	dst = append(dst, ' ')
 	dst = strconv.AppendUint(dst, uint64(e.Before.Sum), 16)
 	dst = append(dst, ' ')
-	dst = strconv.AppendInt(dst, e.Seen.Unix(), 10)
+	dst = strconv.AppendInt(dst, max(0, e.Seen.Unix()), 10) // 0: not known
 	dst = append(dst, ' ')
 	dst = strconv.AppendInt(dst, e.Size, 10)
 	dst = append(dst, ' ')
@@ -198,7 +198,9 @@ func parsePosition(s string) (Entry, bool) {
 	sum, err := strconv.ParseUint(f[3], 16, 32)
 	ok := err == nil && numbers(f[:1], &e.Key) && signed([]string{f[1], f[2], f[4], f[5]}, &e.Offset, &n, &seen, &e.Size) && n <= tailBytes
 	e.Before = Before{Bytes: int(n), Sum: uint32(sum)}
-	e.Seen = time.Unix(seen, 0)
+	if seen > 0 {
+		e.Seen = time.Unix(seen, 0)
+	}
 	e.Done, e.Noted = strings.Contains(f[6], "d"), strings.Contains(f[6], "n")
 	return e, ok
 }

@@ -416,12 +416,12 @@ func (s *Source) check(f *file, st state, now time.Time) bool {
 		}
 		return true
 	}
-	s.truncated(f, st, now)
+	s.truncated(f, st)
 	return true
 }
 
 // truncated makes a file begin anew.
-func (s *Source) truncated(f *file, st state, now time.Time) {
+func (s *Source) truncated(f *file, st state) {
 	s.stats.truncated.Add(1)
 	unread := int64(0)
 	if f.read.Offset < f.seen {
@@ -449,7 +449,7 @@ func (s *Source) opened(f *file, now time.Time) bool {
 	if !f.at {
 		return false
 	}
-	fd, err := s.openPath(f.path, now)
+	fd, err := s.openPath(f.path)
 	if fd == nil {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			s.readFailed(f, now, err)
@@ -469,7 +469,7 @@ func (s *Source) opened(f *file, now time.Time) bool {
 }
 
 // openPath opens a path if one more file may be open; nil without error: not now.
-func (s *Source) openPath(path string, now time.Time) (*os.File, error) {
+func (s *Source) openPath(path string) (*os.File, error) {
 	if s.stats.open.Load() >= int64(s.c.MaxOpen) && !s.makeRoom() {
 		s.mu.Lock()
 		s.starving = true

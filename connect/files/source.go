@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -163,12 +164,19 @@ func (s *Source) Run(ctx context.Context, open func(stream.Stream)) (err error) 
 		if entries, err = s.o.Import(); err != nil {
 			return fmt.Errorf("take over what another program knew of the files: %w", err)
 		}
+		all := len(entries)
+		entries = slices.DeleteFunc(entries, func(e Entry) bool { return !e.sound() })
+		if n := all - len(entries); n > 0 {
+			s.log.Warn("what another program knew of some files makes no sense: they are read as new ones", "files", n)
+		}
 		for i := range entries {
 			entries[i].Key, entries[i].Imported = uint64(i+1), true
 			if entries[i].Seen.IsZero() {
 				entries[i].Seen = s.now()
 			}
 		}
+	}
+	if fresh { // also if there is nothing: it is not asked for again, when it is out of date
 		if err := s.registry.Save(entries, nil); err != nil {
 			return err
 		}

@@ -20,7 +20,7 @@ func statPath(path string) (state, bool, error) {
 		if err != nil {
 			return state{}, false, &os.PathError{Op: "stat", Path: path, Err: err}
 		}
-		return stateOf(&st), uint32(st.Mode)&syscall.S_IFMT == syscall.S_IFREG, nil
+		return stateOf(&st), st.Mode&syscall.S_IFMT == syscall.S_IFREG, nil
 	}
 }
 
