@@ -11,6 +11,7 @@ func Table() map[string]func() Plugin {
 		"null":          func() Plugin { return new(Null) },
 		"opensearch":    func() Plugin { return new(OpenSearch) },
 		"pipeline":      func() Plugin { return new(Pipeline) },
+		"s3":            func() Plugin { return new(S3) },
 		"sink":          func() Plugin { return new(Null) },
 		"stdout":        func() Plugin { return new(Stdout) },
 		"tcp":           func() Plugin { return new(TCP) },
