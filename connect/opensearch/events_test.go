@@ -66,7 +66,7 @@ func deliver(t *testing.T, s flow.Sink, recs []flow.Record) (dead map[int]error,
 		at[i] = i
 	}
 	for len(at) > 0 {
-		if writes++; writes > 200 {
+		if writes++; writes > 500 {
 			t.Fatalf("%d records are still not delivered", len(at))
 		}
 		now := make([]flow.Record, len(at))
@@ -85,7 +85,10 @@ func deliver(t *testing.T, s flow.Sink, recs []flow.Record) (dead map[int]error,
 			continue
 		}
 		var again []int
-		for _, f := range fs {
+		for i, f := range fs {
+			if f.Err == nil || f.Index < 0 || f.Index >= len(at) || i > 0 && fs[i-1].Index >= f.Index {
+				t.Fatalf("failure %d of %d records is of record %d: %v", i, len(at), f.Index, f.Err)
+			}
 			switch {
 			case errors.Is(f.Err, flow.ErrThere):
 				there = append(there, at[f.Index])
@@ -216,6 +219,40 @@ func TestARecordWhoseLineCannotBeReadIsFound(t *testing.T) {
 	}
 	if n := len(fake.Documents("a")); n != 296 {
 		t.Errorf("%d documents arrived, not 296", n)
+	}
+}
+
+func TestWhateverHappensEveryRecordIsDeliveredOrDead(t *testing.T) {
+	for seed := range uint64(6) {
+		fake := osfake.Start(t, osfake.Options{Hook: osfake.Any(
+			osfake.Above(3_000), osfake.Sometimes(seed, 0.1, append(slices.Clone(osfake.Passing), osfake.Forbidden, osfake.Fault{Status: 404}), "bulk"),
+			osfake.Pressed(seed, 0.05), osfake.Poison(func(id string) bool { return strings.HasSuffix(id, "9") }),
+		)})
+		s := dialEvents(t, opensearch.Endpoint{URLs: fake.URLs, Resurrect: time.Millisecond}, opensearch.EventsOptions{Compression: int(seed % 3)})
+		recs := creates(400)
+		want := 400
+		for i := range recs {
+			switch {
+			case i%10 == 9:
+				want--
+			case i%37 == 5:
+				recs[i].Body = fmt.Appendf(nil, `{"create":{"_index":"a","_id":"%d","version":"one"}}`+"\n{}\n", i)
+				want--
+			case i%50 == 3:
+				recs[i].Body = fmt.Appendf(nil, `{"create":{"_index":"a","_id":"%d"}}`+"\n"+`{"x":%q}`+"\n", i, strings.Repeat("y", 4_000))
+				want--
+			}
+		}
+		dead, _, _ := deliver(t, s, recs)
+		docs := fake.Documents("a")
+		if len(docs) != want || len(dead) != 400-want {
+			t.Errorf("seed %d: %d documents and %d dead, not %d and %d", seed, len(docs), len(dead), want, 400-want)
+		}
+		for id, d := range docs {
+			if d.Version != 1 {
+				t.Errorf("seed %d: document %s was written %d times", seed, id, d.Version)
+			}
+		}
 	}
 }
 

@@ -1,7 +1,6 @@
 package opensearch
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -27,7 +26,7 @@ type QueryOptions struct {
 	// KeepAlive is how long the target keeps what it reads from between two pages, in its own words; "": 1m.
 	KeepAlive string
 	// SearchAfter reads by points in time, where the target's order of equal hits is such that none is missed between two pages:
-	// Elasticsearch from 7.12, OpenSearch from 3.3. Elsewhere, and without it, by scrolls.
+	// Elasticsearch from 7.12. Elsewhere, and without it, by scrolls.
 	SearchAfter bool
 	// Aggregations has one record: the aggregations of the answer.
 	Aggregations bool
@@ -156,10 +155,10 @@ func (q *Query) once(ctx context.Context, open func(stream.Stream)) error {
 		return fmt.Errorf("the query is no JSON object: %w", err)
 	}
 	if q.o.SearchAfter && !q.o.Aggregations && steady(info) {
-		if err := r.openPIT(ctx, info); err != nil {
+		if err := r.openPIT(ctx); err != nil {
 			return err
 		}
-		defer q.forget(info, r.pit)
+		defer q.forget("/_pit", map[string]string{"id": r.pit})
 	}
 	slices := make([]*querySlice, q.o.Slices)
 	if q.o.Aggregations {
@@ -182,13 +181,9 @@ func (q *Query) once(ctx context.Context, open func(stream.Stream)) error {
 	return first
 }
 
-// steady reports that pages of a point in time miss nothing: hits that are equal have an order.
-func steady(i Info) bool {
-	if i.OpenSearch() {
-		return i.Major > 3 || i.Major == 3 && i.Minor >= 3
-	}
-	return i.Major > 7 || i.Major == 7 && i.Minor >= 12
-}
+// steady reports that pages of a point in time miss nothing: hits that are equal have an order. OpenSearch orders those of a shard
+// only, also by _shard_doc (3.3): of hits that are equal in two shards some are missed.
+func steady(i Info) bool { return !i.OpenSearch() && (i.Major > 7 || i.Major == 7 && i.Minor >= 12) }
 
 // again does what changes nothing until it succeeds, fails for good, or patience ends.
 func (q *Query) again(ctx context.Context, do func() error) error {
@@ -209,17 +204,9 @@ func (q *Query) again(ctx context.Context, do func() error) error {
 }
 
 // forget closes a point in time or scroll; if that fails, the target does so when it is not used.
-func (q *Query) forget(info Info, id string) {
+func (q *Query) forget(path string, body any) {
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
-	path, body := "/_search/scroll", any(map[string][]string{"scroll_id": {id}})
-	switch {
-	case info.Version == "":
-	case info.OpenSearch():
-		path, body = "/_search/point_in_time", map[string][]string{"pit_id": {id}}
-	default:
-		path, body = "/_pit", map[string]string{"id": id}
-	}
 	if err := q.client.JSON(ctx, http.MethodDelete, path, body, nil); err != nil {
 		q.o.Log.Debug("closing a point in time or scroll failed", "error", err)
 	}
@@ -232,33 +219,22 @@ type queryRun struct {
 	pit  string         // the point in time when it was opened; "": scrolls are used
 }
 
-func (r *queryRun) openPIT(ctx context.Context, info Info) error {
-	path := "/_pit"
-	if info.OpenSearch() {
-		path = "/_search/point_in_time"
-	}
+func (r *queryRun) openPIT(ctx context.Context) error {
 	var answer struct {
-		ID  string `json:"id"`     // Elasticsearch
-		PIT string `json:"pit_id"` // OpenSearch
+		ID string `json:"id"`
 	}
 	err := r.again(ctx, func() error {
-		return r.client.JSON(ctx, http.MethodPost, r.at(path)+"?"+url.Values{"keep_alive": {r.o.KeepAlive}}.Encode(), nil, &answer)
+		return r.client.JSON(ctx, http.MethodPost, r.at("/_pit")+"?"+url.Values{"keep_alive": {r.o.KeepAlive}}.Encode(), nil, &answer)
 	})
 	if err != nil {
 		return fmt.Errorf("open a point in time: %w", err)
 	}
-	if r.pit = answer.ID + answer.PIT; r.pit == "" {
+	if r.pit = answer.ID; r.pit == "" {
 		return errors.New("the target opened a point in time without an id")
 	}
-	switch order := r.body["sort"].(type) {
-	case nil:
-		r.body["sort"] = []any{"_shard_doc"}
-	case []any:
-		if len(order) == 1 && order[0] == "_doc" { // which of two shards is the same for their documents
-			r.body["sort"] = []any{"_shard_doc"}
-		} else if !bytes.Contains(encoded(order), []byte(`"_shard_doc"`)) && info.OpenSearch() {
-			r.body["sort"] = append(order, "_shard_doc") // Elasticsearch adds it by itself
-		}
+	order, _ := r.body["sort"].([]any)
+	if r.body["sort"] == nil || len(order) == 1 && order[0] == "_doc" { // what documents of two shards may have in common
+		r.body["sort"] = []any{"_shard_doc"} // else the target adds it
 	}
 	return nil
 }

@@ -298,7 +298,7 @@ func (s *querySlice) Close() error {
 	defer close(s.closed)
 	s.endPage()
 	if s.scroll != "" {
-		s.r.forget(Info{}, s.scroll)
+		s.r.forget("/_search/scroll", map[string][]string{"scroll_id": {s.scroll}})
 	}
 	return nil
 }

@@ -16,8 +16,8 @@ import (
 // Source: LogStash::Inputs::Elasticsearch of logstash-input-elasticsearch 5.2.
 //
 // Differences:
-//   - The target may be OpenSearch, where a point in time is used from 3.3 on, and before that a scroll: hits that are equal by the
-//     query's sort have no order there, and some would be missed.
+//   - The target may be OpenSearch, where a scroll is used whatever search_api says: hits that are equal by the query's sort have no
+//     order there, and some would be missed.
 //   - What a page was lost of is not passed over: a search that fails more often than retries says is an error, and the pipeline ends
 //     with it unless there is a schedule.
 //   - The value of tracking_field is kept once the events are delivered; it is the largest of the last hits, not the last.

@@ -3,7 +3,12 @@ package output
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -14,6 +19,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -22,6 +28,7 @@ import (
 	"github.com/narudata/naru/connect/opensearch/osfake"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/internal/testbed/certs"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/syntax"
@@ -448,4 +455,66 @@ func BenchmarkFormingAnEvent(b *testing.B) {
 		}
 	}
 	b.SetBytes(int64(len(r.Body)))
+}
+
+func TestATargetIsWrittenToByTLSOnlyIfItIsTrusted(t *testing.T) {
+	a := certs.New(t)
+	a.Issue(t, "server")
+	a.Issue(t, "client")
+	pair, err := tls.LoadX509KeyPair(filepath.Join(a.Dir, "server.pem"), filepath.Join(a.Dir, "server.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(filepath.Join(a.Dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(text)
+	block, _ := pem.Decode(text)
+	sum := sha256.Sum256(block.Bytes)
+	pair.Certificate = append(pair.Certificate, block.Bytes) // the server shows its authority, too
+	var bytes, shown atomic.Int64
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		bytes.Add(n)
+		shown.Store(int64(len(r.TLS.PeerCertificates)))
+		_, _ = io.WriteString(w, `{"errors":false,"items":[{"index":{"status":201}}]}`)
+	}))
+	server.TLS = &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, ClientAuth: tls.VerifyClientCertIfGiven}
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+
+	in := func(name string) string { return `"` + filepath.Join(a.Dir, name) + `"` }
+	large := strings.Repeat("x", 1<<20)
+	for _, c := range []struct {
+		options string
+		trusted bool
+	}{
+		{`elasticsearch { HOSTS }`, false},
+		{`elasticsearch { HOSTS ssl_certificate_authorities => [` + in("ca.pem") + `] compression_level => 0 }`, true},
+		{`elasticsearch { HOSTS ssl_certificate_authorities => ` + in("ca.pem") + ` ssl_certificate => ` + in("client.pem") + ` ssl_key => ` + in("client.key") + ` }`, true},
+		{`elasticsearch { HOSTS ssl_verification_mode => none }`, true},
+		{`elasticsearch { HOSTS ca_trusted_fingerprint => "` + hex.EncodeToString(sum[:]) + `" }`, true},
+		{`elasticsearch { HOSTS ca_trusted_fingerprint => "` + strings.Repeat("00", 32) + `" }`, false},
+		{`opensearch { HOSTS }`, false},
+		{`opensearch { HOSTS cacert => ` + in("ca.pem") + ` }`, true},
+		{`opensearch { HOSTS cacert => ` + in("ca.pem") + ` tls_certificate => ` + in("client.pem") + ` tls_key => ` + in("client.key") + ` }`, true},
+		{`opensearch { HOSTS ssl_certificate_verification => false }`, true},
+	} {
+		bytes.Store(0)
+		shown.Store(0)
+		o := mustBulk(t, strings.ReplaceAll(c.options, "HOSTS", `manage_template => false hosts => "`+server.URL+`"`), "disabled")
+		err := openBulk(t, o, nil).Write(t.Context(), form(t, o, `{"a":"`+large+`"}`))
+		if c.trusted != (err == nil) || flow.IsPermanent(err) || c.trusted != (bytes.Load() > 0) {
+			t.Errorf("%s: %v, %d bytes", c.options, err, bytes.Load())
+		}
+		if mutual := strings.Contains(c.options, "client.pem"); mutual != (shown.Load() > 0) {
+			t.Errorf("%s: %d certificates were shown", c.options, shown.Load())
+		}
+	}
 }
