@@ -169,8 +169,13 @@ func (f *bulkFormer) parameters(dst []byte, e *event.Event, in *ingest, action s
 	if given := in.pipeline; f.Pipeline != nil || truthy(given) {
 		member("pipeline", f.Pipeline, given)
 	} else if f.metadata {
-		if target := e.Metadata().Get("target_ingest_pipeline"); truthy(target) && target.Text() != "" {
-			member("pipeline", event.ParseFormat(target.Text()), event.Value{})
+		target := e.Metadata().Get("target_ingest_pipeline")
+		switch text := target.Text(); {
+		case !truthy(target) || text == "":
+		case strings.Contains(text, "%{"):
+			member("pipeline", event.ParseFormat(text), event.Value{})
+		default:
+			member("pipeline", nil, target)
 		}
 	}
 	if err != nil {
