@@ -132,6 +132,22 @@ func TestFilesThatAreRotatedAndDeletedWhileNobodyReadsAreNotLost(t *testing.T) {
 	}
 }
 
+func TestASourceWaitsForTheOneThatHasTheRegistry(t *testing.T) {
+	dir := t.TempDir()
+	p := filepath.Join(dir, "a.log")
+	c := quick(p)
+	c.Registry = filepath.Join(dir, "registry")
+	write(t, p, "one\n")
+	first := start(t, c, Options{})
+	first.expect("one")
+	second := start(t, c, Options{})
+	second.still()
+	first.stop()
+	write(t, p, "two\n")
+	second.expect("two")
+	second.stop()
+}
+
 func TestTheRegistryForgetsFilesThatAreGone(t *testing.T) {
 	dir := t.TempDir()
 	reg := new(Memory)

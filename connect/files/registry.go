@@ -35,7 +35,7 @@ func (e *Entry) sound() bool {
 
 // A Registry keeps how far files were read, beyond the life of the process. Its methods are not called concurrently.
 type Registry interface {
-	// Load gives all entries. It is called once, before anything else; fresh says that nothing was ever saved, not even
+	// Load gives all entries. It is called before anything else, again if it fails with ErrInUse; fresh says that nothing was ever saved, not even
 	// nothing.
 	Load() (entries []Entry, fresh bool, err error)
 	// Save makes changed entries durable, and forgets others, in one step; changed has a key once. If it fails, the same comes again with the next one.
@@ -44,8 +44,8 @@ type Registry interface {
 	Close() error
 }
 
-// ErrInUse says that another process (or another source of this one) uses the registry.
-var ErrInUse = errors.New("the registry is in use by another process")
+// ErrInUse says that another process, or another source of this one, uses the registry.
+var ErrInUse = errors.New("the registry is in use by another process or input: give each one its own")
 
 // Memory is a registry that keeps nothing beyond the process: a source that takes it over goes on where another one was.
 // The zero value is ready.

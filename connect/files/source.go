@@ -155,7 +155,7 @@ func (s *Source) Stats() Stats {
 
 // Run implements stream.Source. It fails if the registry cannot be used.
 func (s *Source) Run(ctx context.Context, open func(stream.Stream)) (err error) {
-	entries, fresh, err := s.registry.Load()
+	entries, fresh, err := s.load(ctx)
 	if err != nil {
 		return err
 	}
@@ -209,6 +209,31 @@ func (s *Source) Run(ctx context.Context, open func(stream.Stream)) (err error) 
 		s.closeFile(f)
 	}
 	return err
+}
+
+// inUsePatience is how long a source waits for another one to let go of the registry: when a pipeline is loaded anew, the one
+// before may still be on its way out.
+const inUsePatience = 10 * time.Second
+
+// load loads the registry.
+func (s *Source) load(ctx context.Context) ([]Entry, bool, error) {
+	patience := time.NewTimer(inUsePatience)
+	defer patience.Stop()
+	again := time.NewTicker(50 * time.Millisecond)
+	defer again.Stop()
+	for {
+		entries, fresh, err := s.registry.Load()
+		if !errors.Is(err, ErrInUse) {
+			return entries, fresh, err
+		}
+		select {
+		case <-again.C:
+		case <-patience.C:
+			return nil, false, err
+		case <-ctx.Done():
+			return nil, false, err
+		}
+	}
 }
 
 // scan looks after files until ctx is done or the stream is closed.
