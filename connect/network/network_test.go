@@ -511,3 +511,41 @@ func TestPeersThatAreNoneAreErrors(t *testing.T) {
 		t.Errorf("%+v, %v", p, err)
 	}
 }
+
+// dripping is a connection that sends a few bytes at a time.
+type dripping struct{ net.Conn }
+
+func (d dripping) Write(p []byte) (int, error) {
+	for i := 0; i < len(p); i += 20 {
+		if _, err := d.Conn.Write(p[i:min(i+20, len(p))]); err != nil {
+			return i, err
+		}
+		time.Sleep(2 * grace)
+	}
+	return len(p), nil
+}
+
+func TestRecordsOfTLSThatComeInPiecesAreRead(t *testing.T) {
+	a := certs.New(t)
+	p := a.Issue(t, "server")
+	pair, err := tls.LoadX509KeyPair(p.CertFile, p.KeyFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := listen(t, TCP{Framing: lines, TLS: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12}})
+	e := start(t, s)
+	pool := x509.NewCertPool()
+	pool.AddCert(a.Cert)
+	c := tls.Client(dripping{dial(t, s)}, &tls.Config{RootCAs: pool, ServerName: "localhost", MinVersion: tls.VersionTLS12})
+	var want []string
+	for i := range 10 {
+		want = append(want, fmt.Sprintf("a line of text, number %d", i))
+		send(t, c, want[i]+"\n")
+	}
+	e.until(t, "all lines", e.got(len(want)))
+	if diff := cmp.Diff(want, e.texts()); diff != "" {
+		t.Error(diff)
+	}
+	c.Close()
+	e.until(t, "the end", e.over(1))
+}
