@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"github.com/narudata/naru/flow"
 )
@@ -316,5 +318,42 @@ func TestAStaticMemberComesBackToItsPartitions(t *testing.T) {
 	}
 	if n := books.check(t, 30); n > 0 {
 		t.Errorf("%d records came twice", n)
+	}
+}
+
+func TestWhatIsAcknowledgedAfterAPartitionWasLostDoesNotCount(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	produce(t, c.ListenAddrs(), "t", 0, 100)
+	var lose atomic.Bool
+	c.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		c.KeepControl()
+		if !lose.CompareAndSwap(true, false) {
+			return nil, nil, false
+		}
+		answer, ok := req.ResponseKind().(*kmsg.HeartbeatResponse)
+		if !ok {
+			return nil, nil, false
+		}
+		answer.ErrorCode = kerr.UnknownMemberID.Code
+		return answer, nil, true
+	})
+	books := &ledger{}
+	release := make(chan struct{})
+	held := &engine{to: books, maxRecords: 10, inFlight: 1, delay: func() time.Duration { <-release; return 0 }}
+	m := start(held, quick(c.ListenAddrs(), "t"))
+	time.Sleep(500 * time.Millisecond)
+	lose.Store(true)
+	time.Sleep(500 * time.Millisecond)
+	if lose.Load() {
+		t.Fatal("there was no heartbeat")
+	}
+	close(release)
+	books.waitFor(t, 100, 10*time.Second)
+	m.end(t)
+	if n := books.check(t, 100); n == 0 {
+		t.Error("nothing came again, so nothing was lost")
+	}
+	if d := cmp.Diff(map[string]int64{"t/0": 100}, committed(t, c.ListenAddrs(), "g")); d != "" {
+		t.Error(d)
 	}
 }

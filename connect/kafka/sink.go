@@ -28,7 +28,7 @@ type Writing struct {
 	BatchBytes      int           `json:"batchBytes,omitempty" doc:"most bytes of one batch of a partition before compression, and thus of a record; the default is 1000000. Topics have a bound, too (max.message.bytes)"`
 	MaxBufferBytes  int           `json:"maxBufferBytes,omitempty" doc:"most bytes on their way; the default is 64 MiB"`
 	DeliveryTimeout time.Duration `json:"deliveryTimeout,omitempty" doc:"how long a record may be on its way before that is said and it is tried anew; the default is 2m"`
-	RequestTimeout  time.Duration `json:"produceTimeout,omitempty" doc:"how long a broker may wait for replicas; the default is 10s"`
+	ReplicaTimeout  time.Duration `json:"replicaTimeout,omitempty" doc:"how long a broker may wait for replicas; the default is 10s"`
 	CreateTopics    bool          `json:"createTopics,omitempty" doc:"let brokers make topics that do not exist, if they do that"`
 	UnknownTopic    string        `json:"unknownTopic,omitempty" doc:"what becomes of records whose topic does not exist: retry (the default: they wait until it does) or dead (they are dead letters)"`
 }
@@ -57,7 +57,7 @@ func (w *Writing) options() ([]kgo.Opt, error) {
 	if batch < 512 || batch > 1<<30 {
 		return nil, fmt.Errorf("batchBytes %d: want 512 to %d", batch, 1<<30)
 	}
-	if w.Linger < 0 || w.MaxBufferBytes < 0 || w.DeliveryTimeout < 0 || w.RequestTimeout < 0 {
+	if w.Linger < 0 || w.MaxBufferBytes < 0 || w.DeliveryTimeout < 0 || w.ReplicaTimeout < 0 {
 		return nil, errors.New("sizes and times of writing must not be negative")
 	}
 	if w.UnknownTopic != "" && w.UnknownTopic != "retry" && w.UnknownTopic != "dead" {
@@ -70,7 +70,7 @@ func (w *Writing) options() ([]kgo.Opt, error) {
 		kgo.BrokerMaxWriteBytes(int32(min(max(100<<20, 2*batch), 1<<30))), //nolint:gosec // bounded
 		kgo.MaxBufferedBytes(max(orElse(w.MaxBufferBytes, 64<<20), batch)),
 		kgo.MaxBufferedRecords(100_000),
-		kgo.ProduceRequestTimeout(max(orElse(w.RequestTimeout, 10*time.Second), 100*time.Millisecond)),
+		kgo.ProduceRequestTimeout(max(orElse(w.ReplicaTimeout, 10*time.Second), 100*time.Millisecond)),
 		kgo.UnknownTopicRetries(4),
 	}
 	switch w.Acks {

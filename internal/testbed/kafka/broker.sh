@@ -31,8 +31,13 @@ if [ ! -f "$lib/complete" ]; then
   rm -rf "$lib"
   get() { mvn -B -q -f "$here/pom.xml" -Dkafka.version="$version" "$@" >"$cache/$version.log" 2>&1 9>&- || { cat "$cache/$version.log" >&2; exit 1; }; }
   get org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies -DoutputDirectory="$lib"
+  # What SLF4J logs by: Kafka 4 has log4j 2, Kafka 3 nothing without its tools.
   core=$(find "$lib" -name 'log4j-core-*.jar' | sed -n 's/.*log4j-core-\(.*\)\.jar$/\1/p')
-  [ -z "$core" ] || get org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="org.apache.logging.log4j:log4j-slf4j-impl:$core" -DoutputDirectory="$lib"
+  loggers=(ch.qos.reload4j:reload4j:1.2.25 org.slf4j:slf4j-reload4j:1.7.36)
+  [ -z "$core" ] || loggers=("org.apache.logging.log4j:log4j-slf4j-impl:$core")
+  for logger in "${loggers[@]}"; do
+    get org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dartifact="$logger" -DoutputDirectory="$lib"
+  done
   touch "$lib/complete"
 fi
 exec 9>&-
