@@ -78,12 +78,16 @@ func TestWhatWasNotWrittenWhollyHasFailed(t *testing.T) {
 	}
 	defer l.Close()
 	s := Send{Address: l.Addr().String()}.Open()
+	var recs []flow.Record
+	body := []byte(strings.Repeat("x", 1<<20))
+	for range 64 {
+		recs = append(recs, flow.Record{Body: body})
+	}
+	if err := s.connect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
-	var recs []flow.Record
-	for range 64 {
-		recs = append(recs, flow.Record{Body: []byte(strings.Repeat("x", 1<<20))})
-	}
 	err = s.Write(ctx, recs) // nobody reads
 	failed, ok := errors.AsType[flow.Failures](err)
 	if !ok || len(failed) == 0 || failed[len(failed)-1].Index != 63 {
