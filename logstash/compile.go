@@ -10,7 +10,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/narudata/naru/connect"
-	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/filter"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/ruby"
@@ -69,7 +68,7 @@ func Compile(config *syntax.Config, o Options) (*Pipeline, Problems) {
 	c.body(&c.p.filters, config.Statements(syntax.Filter), c.filter)
 	c.body(&c.p.outputs, config.Statements(syntax.Output), c.output)
 	c.implicit()
-	c.p.counts.plugins, c.p.counts.outputs = make([]pluginCounts, len(c.p.Plugins)), make([]stream.Counter, len(c.p.Outputs))
+	c.p.counts.all = c.p.newTally()
 	sortErrors(c.errors, config.Files)
 	sortErrors(c.warnings, config.Files)
 	slices.Sort(c.unbuilt)

@@ -73,6 +73,7 @@ type Pipeline struct {
 	o       Options
 	config  *syntax.Config
 	counts  counts
+	taps    taps
 }
 
 // A Plugin is a filter of a pipeline.

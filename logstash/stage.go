@@ -27,10 +27,12 @@ type Stage struct {
 	formers  []output.Former
 	held     map[uint64]*holding // of each stream
 
-	record *flow.Record // that is being decoded
-	input  *Input       // of it
-	took   int          // events of it
-	key    []byte       // of a holder
+	record *flow.Record  // that is being decoded
+	input  *Input        // of it
+	took   int           // events of it
+	inside time.Duration // of a batch that is measured: what came of events while their codec ran
+	began  time.Time     // of the batch
+	key    []byte        // of a holder
 
 	batch    *flow.Batch
 	out      []flow.Record
@@ -99,7 +101,7 @@ func (s *Stage) Process(_ context.Context, b *flow.Batch, number uint64) error {
 		}
 		s.input, s.record = s.p.Inputs[r.Port], r
 		if !holds(s.decoders[r.Port]) {
-			s.decoders[r.Port].Decode(&s.x, r.Body)
+			s.decode(s.decoders[r.Port], r)
 			continue
 		}
 		if h == nil {
@@ -114,6 +116,20 @@ func (s *Stage) Process(_ context.Context, b *flow.Batch, number uint64) error {
 func holds(d codec.Decoder) bool {
 	_, ok := d.(codec.Holder)
 	return ok
+}
+
+// decode makes events of a message.
+func (s *Stage) decode(d codec.Decoder, r *flow.Record) {
+	c := &s.w.counts.inputs[r.Port]
+	c.in++
+	if !s.w.timed {
+		d.Decode(&s.x, r.Body)
+		return
+	}
+	began, inside := time.Now(), s.inside
+	d.Decode(&s.x, r.Body)
+	c.nanos += int64(time.Since(began) - (s.inside - inside))
+	c.measured++
 }
 
 func (s *Stage) holding(number uint64) *holding {
@@ -139,7 +155,7 @@ func (s *Stage) hold(h *holding, r *flow.Record) {
 		h.by[string(s.key)] = d
 	}
 	before := s.took
-	d.decoder.Decode(&s.x, r.Body)
+	s.decode(d.decoder, r)
 	switch d.note(r); {
 	case !d.decoder.(codec.Holder).Holds():
 		d.since = 0
@@ -230,13 +246,14 @@ func (s *Stage) Flushes() bool {
 
 func (s *Stage) begin(b *flow.Batch) {
 	s.batch, s.out, s.room, s.failures = b, s.out[:0], nil, s.failures[:0]
-	s.x.Now = s.w.x.Now()
+	s.x.Now, s.began = s.w.x.Now(), time.Now()
 	s.w.beginBatch()
 }
 
 func (s *Stage) end(b *flow.Batch) error {
 	b.Records, s.out = append(b.Records[:0], s.out...), s.out[:0]
 	s.batch, s.room, s.record = nil, nil, nil
+	s.w.counts.busy += time.Since(s.began)
 	s.w.EndBatch()
 	if len(s.failures) > 0 {
 		return s.failures
@@ -248,13 +265,25 @@ func (s *Stage) end(b *flow.Batch) error {
 func (s *Stage) take(e *event.Event) {
 	s.took++
 	s.w.counts.in++
+	if s.record != nil {
+		s.w.counts.inputs[s.record.Port].made++
+	}
 	if s.input.describer != nil && s.record != nil {
 		s.input.describer.Describe(e, s.record)
 	}
 	if err := s.input.Decorate(e); err != nil {
 		s.p.o.Log.Warn("what an input adds cannot be set", "input", s.input.ID, "error", err)
 	}
+	if s.w.taps != nil {
+		s.tapInput(e)
+	}
+	if !s.w.timed {
+		s.w.Run(e, s.run)
+		return
+	}
+	began := time.Now()
 	s.w.Run(e, s.run)
+	s.inside += time.Since(began)
 }
 
 // output gives an event to the outputs whose conditions hold.
@@ -296,7 +325,8 @@ func (s *Stage) space() []byte {
 
 // form makes the record that an output is to write of an event.
 func (s *Stage) form(n int, e *event.Event) {
-	s.w.counts.outputs[n]++
+	c := &s.w.counts.outputs[n]
+	c.in++
 	s.out = append(s.out, flow.Record{Port: int32(n)}) //nolint:gosec // outputs are few
 	last := len(s.out) - 1
 	r := &s.out[last] // no variable: it would be on the heap, for every event
@@ -304,12 +334,24 @@ func (s *Stage) form(n int, e *event.Event) {
 		r.Time = t
 	}
 	var err error
-	s.room, err = s.formers[n].Form(s.space(), r, e)
+	if s.w.timed {
+		began := time.Now()
+		s.room, err = s.formers[n].Form(s.space(), r, e)
+		c.nanos += int64(time.Since(began))
+		c.measured++
+	} else {
+		s.room, err = s.formers[n].Form(s.space(), r, e)
+	}
+	if s.w.taps != nil {
+		s.tapOutput(n, e, r, err)
+	}
 	switch {
 	case err == nil:
+		c.made++
 	case errors.Is(err, output.ErrNothing):
 		s.out = s.out[:last]
 	default:
+		c.failed++
 		failed := *r
 		s.out = s.out[:last]
 		s.fail(failed, e, err)

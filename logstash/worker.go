@@ -23,6 +23,7 @@ type Worker struct {
 
 	counts tally
 	timed  bool                                             // this batch is measured
+	taps   []*Tap                                           // those who look at it
 	lose   func(e *event.Event, at *instruction, why error) // nil: nobody keeps what conditions lose
 
 	failed   error // of the condition that is being evaluated
@@ -51,7 +52,7 @@ func (p *Pipeline) NewWorker() *Worker {
 		}
 		w.filters[i] = f
 	}
-	w.counts.plugins, w.counts.outputs = make([]pluginTally, len(p.Plugins)), make([]int64, len(p.Outputs))
+	w.counts = p.newTally()
 	w.x = filter.Context{
 		Emit: func(e *event.Event) { w.emitted = append(w.emitted, e) },
 		New:  w.New,
@@ -105,8 +106,10 @@ func (w *Worker) EndBatch() {
 // measuredOf is how many batches there are for each that is measured.
 const measuredOf = 32
 
-// beginBatch decides whether a batch is measured: asking for the time twice costs as much as a small filter.
+// beginBatch decides whether a batch is measured: asking for the time twice costs as much as a small filter. It looks who taps
+// the pipeline, too.
 func (w *Worker) beginBatch() {
+	w.taps = w.p.taps.look()
 	w.counts.batches++
 	w.timed = w.counts.batches%measuredOf == 1
 }
@@ -165,12 +168,15 @@ func (w *Worker) walk(e *event.Event, at int) {
 func (w *Worker) call(plugin int, e *event.Event) {
 	c := &w.counts.plugins[plugin]
 	c.in++
-	if w.timed {
+	switch {
+	case w.taps != nil:
+		w.tapFilter(plugin, e)
+	case w.timed:
 		began := time.Now()
 		w.filters[plugin].Filter(&w.x, e)
 		c.nanos += int64(time.Since(began))
 		c.measured++
-	} else {
+	default:
 		w.filters[plugin].Filter(&w.x, e)
 	}
 	if e.Cancelled() {
@@ -229,6 +235,9 @@ func (w *Worker) Flush(final, shared bool, out func(*event.Event)) {
 		}
 		flusher.Flush(&w.x, final)
 		w.counts.plugins[i.plugin].made += int64(len(w.emitted))
+		if w.taps != nil && len(w.emitted) > 0 {
+			w.tapFlush(i.plugin)
+		}
 		w.queue(at + 1)
 		w.drain(out)
 	}

@@ -145,6 +145,7 @@ func (o *outlet) write(recs []flow.Record) bool {
 		err := o.Write(o.ctx, recs)
 		o.stats.Nanos.add(int64(time.Since(began)))
 		o.stats.Writing.add(-1)
+		o.stats.Writes.add(1)
 		if err == nil {
 			o.stats.Delivered.add(int64(len(recs)))
 			return true
@@ -156,6 +157,7 @@ func (o *outlet) write(recs []flow.Record) bool {
 		some, ok := errors.AsType[flow.Failures](err)
 		switch {
 		case ok:
+			o.stats.Partly.add(1)
 			if !owned {
 				recs = append([]flow.Record(nil), recs...) // the batch's own stay as they are
 				owned = true

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"sync"
 	"time"
 
 	"github.com/narudata/naru/flow"
@@ -24,6 +25,7 @@ type InputStats struct {
 	Records      Counter // read
 	Bytes        Counter // of their bodies
 	Acknowledged Counter // of the records
+	Blocked      Clock   // while a stream of it had something to give and there was no room for it
 }
 
 // OutputStats are the figures of a sink. In the end Records = Delivered + There + Dead.
@@ -35,7 +37,9 @@ type OutputStats struct {
 	There     Counter // of these, what was there already (flow.ErrThere)
 	Dead      Counter // refused for good, and kept
 	Retries   Counter // records that were written again
-	Failures  Counter // writes that failed, in whole or in part
+	Writes    Counter // those that have ended
+	Failures  Counter // of these, writes that failed, in whole or in part
+	Partly    Counter // of these, those of which a part was taken or refused by itself
 	Writing   Counter // writes on their way now
 	Waiting   Counter // records that wait to be written, or are being
 	Nanos     Counter // that writes took, added up
@@ -60,4 +64,38 @@ func (s *InputStats) read(n int, b *flow.Batch) {
 		bytes += len(b.Records[i].Body)
 	}
 	s.Bytes.add(int64(bytes))
+}
+
+// A Clock counts the time in which something is so: while at least one of those who look at it says so.
+type Clock struct {
+	mu    sync.Mutex // guards what follows
+	who   int
+	since time.Time // if who > 0
+	total time.Duration
+}
+
+// Get gives the time until now.
+func (c *Clock) Get() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.who > 0 {
+		return c.total + time.Since(c.since)
+	}
+	return c.total
+}
+
+func (c *Clock) begin() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.who++; c.who == 1 {
+		c.since = time.Now()
+	}
+}
+
+func (c *Clock) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.who--; c.who == 0 {
+		c.total += time.Since(c.since)
+	}
 }
