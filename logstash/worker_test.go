@@ -143,7 +143,7 @@ func TestACodecThatSeesTheFirstLineHasOneWorker(t *testing.T) {
 }
 
 func TestProblemsAreAllNamedWithTheirPlace(t *testing.T) {
-	_, problems := twins(t, `input { beats { } stdin { codec => cef { } } }
+	_, problems := twins(t, `input { redis { } stdin { codec => cef { } } }
 filter {
   twin { letter => "!" }
   twin { }
@@ -152,20 +152,20 @@ filter {
   if [a] == [] { grog { } }
   elapsed { }
 }
-output { if [a] { stdout { codec => jsonlines } } kafka { } stdout { codecs => json } }`)
+output { if [a] { stdout { codec => jsonlines } } redis { } stdout { codecs => json } }`)
 	var got []string
 	for _, e := range problems.Errors {
 		got = append(got, e.Error())
 	}
 	for _, want := range []string{
-		"a.conf:1:9: the input beats is known and not built into naru yet",
+		"a.conf:1:9: the input redis is known and not built into naru yet",
 		`a.conf:3:20: letter of twin filter: expected a letter, found "!"`,
 		"a.conf:4:3: twin filter needs the option letter",
 		`a.conf:6:3: the id "one" is that of the plugin at a.conf:5:3`,
 		"a.conf:7:13: == cannot compare with an empty list",
 		`a.conf:7:18: there is no filter "grog": did you mean "grok"?`,
 		`a.conf:10:37: there is no codec "jsonlines": did you mean "json_lines"?`,
-		"a.conf:10:51: the output kafka is known",
+		"a.conf:10:51: the output redis is known",
 		`a.conf:10:70: stdout output has no option "codecs": did you mean "codec"?`,
 	} {
 		found := false
