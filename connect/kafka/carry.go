@@ -65,7 +65,7 @@ func (c *Carry) Run(ctx context.Context) error {
 	cluster, err := c.From.clusterID(ctx, log)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to stop
 		}
 		return err
 	}

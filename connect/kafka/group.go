@@ -148,7 +148,7 @@ func (g *Group) Run(ctx context.Context, open func(stream.Stream)) error {
 	cluster, err := g.clusterID(ctx, log)
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // it was told to stop
 		}
 		return err
 	}

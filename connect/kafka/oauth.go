@@ -62,9 +62,8 @@ func (t *TokenEndpoint) auth(ctx context.Context) (oauth.Auth, error) {
 	if err != nil {
 		return oauth.Auth{}, fmt.Errorf("token endpoint: %w", err)
 	}
-	defer answer.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(answer.Body, maxToken))
-	if err != nil {
+	if err = errors.Join(err, answer.Body.Close()); err != nil {
 		return oauth.Auth{}, fmt.Errorf("token endpoint: %w", err)
 	}
 	if answer.StatusCode != http.StatusOK {

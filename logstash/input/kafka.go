@@ -109,13 +109,11 @@ func (k *Kafka) Setup(s *Setup) (Input, error) {
 		s.Log.Warn("decorate_events: true and false are deprecated; use basic and none", "input", s.Where)
 	}
 	in.basic, in.headers = k.DecorateEvents != "none" && k.DecorateEvents != "false", k.DecorateEvents == "extended"
-	for _, class := range []string{"StringDeserializer", "ByteArrayDeserializer", "ByteBufferDeserializer", "BytesDeserializer", ""} {
-		if strings.TrimPrefix(k.ValueDeserializer, "org.apache.kafka.common.serialization.") == class {
-			goto deserialized
-		}
+	switch strings.TrimPrefix(k.ValueDeserializer, "org.apache.kafka.common.serialization.") {
+	case "StringDeserializer", "ByteArrayDeserializer", "ByteBufferDeserializer", "BytesDeserializer":
+	default:
+		return nil, option.Errorf("value_deserializer_class", "expected that of strings or of bytes (a codec does the rest), found %s", k.ValueDeserializer)
 	}
-	return nil, option.Errorf("value_deserializer_class", "expected that of strings or of bytes (a codec does the rest), found %s", k.ValueDeserializer)
-deserialized:
 	var err error
 	if in.template.Config, err = k.Kafka(s.Dir, s.Getenv); err != nil {
 		return nil, err
@@ -129,7 +127,7 @@ deserialized:
 	if g.Start, err = startOf(k.AutoOffsetReset); err != nil {
 		return nil, err
 	}
-	if err := k.assignment(s, g); err != nil {
+	if err := k.assignment(g); err != nil {
 		return nil, err
 	}
 	if err := k.sizes(g); err != nil {
@@ -199,7 +197,7 @@ func isoDuration(s string) (time.Duration, error) {
 }
 
 // assignment resolves group_protocol and what goes with it.
-func (k *Kafka) assignment(s *Setup, g *kafka.Group) error {
+func (k *Kafka) assignment(g *kafka.Group) error {
 	g.SessionTimeout = time.Duration(k.SessionTimeoutMS) * time.Millisecond
 	g.HeartbeatInterval = time.Duration(k.HeartbeatIntervalMS) * time.Millisecond
 	name := k.PartitionAssignment

@@ -135,10 +135,9 @@ func beginning(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer f.Close()
 	var b [4]byte
 	n, _ := f.Read(b[:])
-	return string(b[:n]), nil
+	return string(b[:n]), f.Close()
 }
 
 func relative(dir, name string) string {
@@ -268,13 +267,13 @@ type jaasWord struct {
 
 func jaasWords(text string) (words []jaasWord, err error) {
 	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch c := text[i]; c {
+		case ' ', '\t', '\n', '\r':
 			i++
-		case c == '=' || c == ';':
+		case '=', ';':
 			words = append(words, jaasWord{text: string(c)})
 			i++
-		case c == '"' || c == '\'':
+		case '"', '\'':
 			var b strings.Builder
 			for i++; ; i++ {
 				if i >= len(text) {
