@@ -411,6 +411,9 @@ func (p *replay) carry(ctx context.Context, source *kafka.Replay, t *replayTarge
 		deletes += report.Groups[i].Tally.Bodiless
 		report.Groups[i].Tally.Bodiless, report.Total.Tally.Bodiless = 0, 0
 	}
+	if report.Drained || flowErr != nil {
+		plan.expect(&report)
+	}
 	result := newCarryReport("kafka:"+plan.From, t.printed, &report, flowErr)
 	result.Notes = append(p.notes(plan, result, earlier), opened.notes...)
 	if deletes > 0 {
@@ -433,6 +436,19 @@ func (p *replay) carry(ctx context.Context, source *kafka.Replay, t *replayTarge
 		return &exitError{code, flowErr}
 	default:
 		return &exitError{code: code}
+	}
+}
+
+// expect says how much there was to read of each topic, at most: offsets need not all have a record.
+func (r *replayPlan) expect(report *flow.Report) {
+	for i := range report.Groups {
+		g := &report.Groups[i]
+		g.Expected = 0
+		for _, s := range r.Spans {
+			if s.Topic == g.Name {
+				g.Expected += s.End - s.Begin
+			}
+		}
 	}
 }
 

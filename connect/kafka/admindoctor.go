@@ -195,7 +195,26 @@ func (t *TopicReport) missing() string {
 
 // copies checks how many copies there are and how many must be written.
 func (e *examination) copies(t *TopicReport, brokers int) {
+	few := 0 // partitions that writers with acks=all cannot write to now
+	for _, p := range t.Detail {
+		if p.Leader >= 0 && int64(len(p.InSync)) < t.MinISR {
+			few++
+		}
+	}
+	if few > 0 && t.MinISR <= int64(t.Replicas) {
+		e.find(Finding{
+			Severity: Critical, Check: "below-min-insync", What: "partitions have fewer copies in sync than min.insync.replicas",
+			Why: "Writers with acks=all are refused now.",
+			Fix: "Bring the missing brokers back.",
+		}, fmt.Sprintf("%s (%d of %d)", t.Name, few, t.Partitions))
+	}
 	switch {
+	case t.Replicas > 0 && t.MinISR > int64(t.Replicas):
+		e.find(Finding{
+			Severity: Critical, Check: "min-insync-beyond", What: fmt.Sprintf("min.insync.replicas is %d, with %s", t.MinISR, copies(t.Replicas)),
+			Why: "Writers with acks=all are always refused: there never are as many copies.",
+			Fix: fmt.Sprintf("More copies, or kafka-configs.sh --alter --topic … --add-config min.insync.replicas=%d", max(1, t.Replicas-1)),
+		}, t.Name)
 	case t.Replicas == 1 && brokers > 1:
 		e.find(Finding{
 			Severity: Warning, Check: "one-copy", What: "each record is on one broker only",
@@ -314,6 +333,13 @@ func (e *examination) timestamps() {
 			}, t.Name)
 		}
 	}
+}
+
+func copies(n int) string {
+	if n == 1 {
+		return "1 copy"
+	}
+	return fmt.Sprintf("%d copies", n)
 }
 
 func some(n int, one string) string {
