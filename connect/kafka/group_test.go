@@ -127,6 +127,7 @@ func TestRebalancesUnderLoadLoseAndDoubleNothing(t *testing.T) {
 		{"cooperative-sticky", func(*Group) {}},
 		{"range", func(g *Group) { g.Assignors = []string{"range"} }},
 		{"consumer protocol", func(g *Group) { g.Protocol = "consumer" }},
+		{"cooperative-sticky or range", func(g *Group) { g.Assignors = []string{"cooperative-sticky", "range"} }},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -356,4 +357,19 @@ func TestWhatIsAcknowledgedAfterAPartitionWasLostDoesNotCount(t *testing.T) {
 	if d := cmp.Diff(map[string]int64{"t/0": 100}, committed(t, c.ListenAddrs(), "g")); d != "" {
 		t.Error(d)
 	}
+}
+
+// Members that know range only come and go beside those that offer cooperative-sticky, too, as in a move from one program to
+// another: the group changes from one way to the other under load.
+func TestMembersOfOtherKindsComeAndGo(t *testing.T) {
+	k := newCluster(t, kfake.SeedTopics(6, "t"))
+	var n atomic.Int32
+	shuffle(t, k.ListenAddrs(), func() *Group {
+		g := quick(k.ListenAddrs(), "t")
+		g.Assignors = []string{"cooperative-sticky", "range"}
+		if n.Add(1)%2 == 0 {
+			g.Assignors = []string{"range"}
+		}
+		return g
+	}, "t", 12, 600)
 }

@@ -17,10 +17,10 @@ import (
 // Reading are the options that a Group and a Range have in common. The zero value works.
 type Reading struct {
 	ReadUncommitted bool          `json:"readUncommitted,omitempty" doc:"also give records of transactions that are not, or never, committed"`
-	MemoryBytes     int64         `json:"memoryBytes,omitempty" doc:"most bytes that are fetched and not yet taken; the default is 64 MiB. Beside it each broker may have one answer on its way"`
+	MemoryBytes     int64         `json:"memoryBytes,omitempty" doc:"most bytes that are fetched and not yet taken; the default is 32 MiB. Beside it each broker may have one answer on its way"`
 	FetchMinBytes   int32         `json:"fetchMinBytes,omitempty" doc:"how much a broker should gather before it answers; the default is 1"`
 	FetchMaxWait    time.Duration `json:"fetchMaxWait,omitempty" doc:"how long a broker waits for fetchMinBytes; the default is 500ms"`
-	FetchMaxBytes   int32         `json:"fetchMaxBytes,omitempty" doc:"most compressed bytes of a broker's answer; the default is 16 MiB. A larger record still comes"`
+	FetchMaxBytes   int32         `json:"fetchMaxBytes,omitempty" doc:"most compressed bytes of a broker's answer; the default is a quarter of memoryBytes, up to 16 MiB. A larger record still comes"`
 	PartitionBytes  int32         `json:"partitionBytes,omitempty" doc:"most compressed bytes of one partition in an answer; the default is 1 MiB. A larger record still comes"`
 	BatchBytes      int           `json:"batchBytes,omitempty" doc:"most bytes that one batch of producers may become when it is decompressed: a guard against bombs; the default is 256 MiB"`
 	MetadataMaxAge  time.Duration `json:"metadataMaxAge,omitempty" doc:"after how long new topics and partitions are noticed; the default is 1m"`
@@ -53,7 +53,7 @@ func orElse[T int | int32 | int64 | time.Duration](v, otherwise T) T {
 	return v
 }
 
-func (r *Reading) memory() int64 { return orElse(r.MemoryBytes, 64<<20) }
+func (r *Reading) memory() int64 { return orElse(r.MemoryBytes, 32<<20) }
 
 // fetchBytes is how much an answer of a broker may have, and how much of one partition.
 func (r *Reading) fetchBytes() (all, one int32) {

@@ -36,6 +36,8 @@ import (
 //   - group_protocol consumer becomes classic where brokers do not know it. session_timeout_ms and heartbeat_interval_ms are the
 //     brokers' then.
 //   - poll_timeout_ms and max_poll_records have no effect: batches are those of the pipeline.
+//   - What is fetched and not yet taken by the pipeline is bounded by 32 MiB for each of consumer_threads; answers of brokers are
+//     a quarter of that, unless fetch_max_bytes says something else than its default.
 //   - Kerberos (GSSAPI), and keystores in Java's own format with private keys, are errors.
 //   - A schema that cannot be had now is waited for; the original is stopped by it. Whether subjects exist is not asked at the
 //     start.
@@ -225,6 +227,9 @@ func (k *Kafka) assignment(g *kafka.Group) error {
 	return nil
 }
 
+// defaultFetchBytes is what fetch_max_bytes is if it is not given.
+const defaultFetchBytes = 52_428_800
+
 func (k *Kafka) sizes(g *kafka.Group) error {
 	const most = 1<<31 - 1
 	for name, n := range map[string]*int64{
@@ -239,7 +244,10 @@ func (k *Kafka) sizes(g *kafka.Group) error {
 	g.ReadUncommitted = k.IsolationLevel != "read_committed"
 	g.CommitInterval = time.Duration(k.AutoCommitIntervalMS) * time.Millisecond
 	g.RebalanceTimeout = time.Duration(k.MaxPollIntervalMS) * time.Millisecond
-	g.FetchMaxBytes, g.PartitionBytes = int32(k.FetchMaxBytes), int32(k.MaxPartitionFetchBytes) //nolint:gosec // checked
+	g.PartitionBytes = int32(k.MaxPartitionFetchBytes) //nolint:gosec // checked
+	if k.FetchMaxBytes != defaultFetchBytes {
+		g.FetchMaxBytes = int32(k.FetchMaxBytes) //nolint:gosec // checked
+	}
 	g.FetchMaxWait = time.Duration(k.FetchMaxWaitMS) * time.Millisecond
 	if k.FetchMinBytes != nil {
 		g.FetchMinBytes = int32(*k.FetchMinBytes) //nolint:gosec // checked
