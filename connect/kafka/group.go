@@ -217,8 +217,28 @@ func (m *member) run(ctx context.Context) error {
 	if err := m.commitAll(last); err != nil {
 		m.log.Error("the last offsets cannot be committed: what was delivered since comes again", "error", err)
 	}
-	m.client.CloseAllowingRebalance()
+	m.leave()
 	return failed
+}
+
+// leaving is how long leaving the group may take. The client waits for a rebalance that is going on, which a member that died
+// can hold up for minutes; the coordinator notices all the same that this one is gone.
+const leaving = 10 * time.Second
+
+// leave leaves the group and closes the client.
+func (m *member) leave() {
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		m.client.CloseAllowingRebalance()
+	}()
+	late := time.NewTimer(leaving)
+	defer late.Stop()
+	select {
+	case <-left:
+	case <-late.C:
+		m.log.Warn("the group is not left in time, as it is in a rebalance: it will notice", "group", m.g.Group)
+	}
 }
 
 // patience is how long partitions that are taken away may wait for what was read of them. The rest of the group's time is for

@@ -84,7 +84,7 @@ func (f *feed) carry() {
 	}
 	if f.holds {
 		// Whatever is held back of the stream is given now.
-		j, err := f.pool.take(f.ctx)
+		j, err := f.pool.take(f.ctx, f.input, &f.o.Stats.Inputs[f.input].Blocked)
 		if err != nil {
 			return
 		}
@@ -100,7 +100,7 @@ func (f *feed) batch() bool {
 		f.ending(err)
 		return false
 	}
-	j, err := f.pool.take(f.reading)
+	j, err := f.pool.take(f.reading, f.input, &f.o.Stats.Inputs[f.input].Blocked)
 	if err != nil {
 		return false
 	}

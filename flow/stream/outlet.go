@@ -60,31 +60,71 @@ func (o *outlet) close() error {
 const closeTimeout = 30 * time.Second
 
 func (o *outlet) work() {
-	var parts []part
-	var room []flow.Record
+	w := &writing{outlet: o}
 	for {
-		parts = o.gather(parts[:0])
-		if len(parts) == 0 {
+		w.parts = o.gather(w.parts[:0])
+		if len(w.parts) == 0 {
 			return
 		}
-		recs := parts[0].recs
-		if len(parts) > 1 {
-			room = room[:0]
-			for _, p := range parts {
-				room = append(room, p.recs...)
-			}
-			recs = room
+		w.begin()
+		w.write()
+		w.end()
+	}
+}
+
+// A writing is what is written together. Parts are settled one by one, each when nothing of it is left to write.
+type writing struct {
+	*outlet
+	parts []part
+	recs  []flow.Record // what is left to write
+	of    []int         // of each of recs, which part it is of
+	open  []int         // of each part, how many records are left
+	room  []flow.Record
+}
+
+func (w *writing) begin() {
+	w.of, w.open, w.room = w.of[:0], w.open[:0], w.room[:0]
+	for i, p := range w.parts {
+		w.open = append(w.open, len(p.recs))
+		for range p.recs {
+			w.of = append(w.of, i)
 		}
-		o.stats.Records.add(int64(len(recs)))
-		o.stats.Bytes.add(int64(bodies(recs)))
-		if !o.write(recs) {
-			continue // the pipe stops: nothing is settled any more
+	}
+	w.recs = w.parts[0].recs
+	if len(w.parts) > 1 {
+		for _, p := range w.parts {
+			w.room = append(w.room, p.recs...)
 		}
-		for _, p := range parts {
-			o.settle(p.j)
+		w.recs = w.room
+	}
+	w.stats.Records.add(int64(len(w.recs)))
+	w.stats.Bytes.add(int64(bodies(w.recs)))
+	w.stats.Waiting.add(int64(len(w.recs)))
+}
+
+func (w *writing) end() {
+	w.stats.Waiting.add(-int64(len(w.recs)))
+	clear(w.room)
+	clear(w.parts)
+	w.recs = nil
+}
+
+// done notes that nothing is left to do for n records of a part.
+func (w *writing) done(of, n int) {
+	if w.open[of] -= n; w.open[of] == 0 {
+		w.settle(w.parts[of].j)
+	}
+}
+
+// all notes that everything is written.
+func (w *writing) all() {
+	w.stats.Delivered.add(int64(len(w.recs)))
+	w.stats.Waiting.add(-int64(len(w.recs)))
+	w.recs = nil
+	for i, n := range w.open {
+		if n > 0 {
+			w.done(i, n)
 		}
-		clear(room)
-		clear(parts)
 	}
 }
 
@@ -134,49 +174,43 @@ func bodies(recs []flow.Record) int {
 	return n
 }
 
-// write writes until every record is delivered or dead; it reports false if the pipe stops before.
-func (o *outlet) write(recs []flow.Record) bool {
-	o.stats.Waiting.add(int64(len(recs)))
-	defer o.stats.Waiting.add(-int64(len(recs)))
-	owned := false
+// write writes until every record is delivered or dead, or the pipe stops.
+func (w *writing) write() {
 	for failures := 1; ; failures++ {
-		o.stats.Writing.add(1)
+		w.stats.Writing.add(1)
 		began := time.Now()
-		err := o.Write(o.ctx, recs)
-		o.stats.Nanos.add(int64(time.Since(began)))
-		o.stats.Writing.add(-1)
-		o.stats.Writes.add(1)
+		err := w.Write(w.ctx, w.recs)
+		w.stats.Nanos.add(int64(time.Since(began)))
+		w.stats.Writing.add(-1)
+		w.stats.Writes.add(1)
 		if err == nil {
-			o.stats.Delivered.add(int64(len(recs)))
-			return true
+			w.all()
+			return
 		}
-		if o.ctx.Err() != nil {
-			return false
+		if w.ctx.Err() != nil {
+			return
 		}
-		o.stats.Failures.add(1)
+		w.stats.Failures.add(1)
 		some, ok := errors.AsType[flow.Failures](err)
 		switch {
 		case ok:
-			o.stats.Partly.add(1)
-			if !owned {
-				recs = append([]flow.Record(nil), recs...) // the batch's own stay as they are
-				owned = true
+			w.stats.Partly.add(1)
+			before := len(w.recs)
+			if !w.sort(some) || len(w.recs) == 0 {
+				return
 			}
-			if recs, ok = o.sort(recs, some); !ok {
-				return false
-			}
-			if len(recs) == 0 {
-				return true
+			if len(w.recs) < before {
+				failures = 1 // it goes on
 			}
 			err = left(some)
 		case flow.IsPermanent(err) || flow.IsFatal(err):
-			o.stop(fmt.Errorf("output %s: %w", o.Sinks[o.port].ID, err))
-			return false
+			w.stop(fmt.Errorf("output %s: %w", w.Sinks[w.port].ID, err))
+			return
 		}
-		o.stats.Retries.add(int64(len(recs)))
-		o.complain(failures, "an output cannot write, trying again", "output", o.Sinks[o.port].ID, "records", len(recs), "error", err)
-		if o.Retry.Wait(o.ctx, failures) != nil {
-			return false
+		w.stats.Retries.add(int64(len(w.recs)))
+		w.complain(failures, "an output cannot write, trying again", "output", w.Sinks[w.port].ID, "records", len(w.recs), "error", err)
+		if w.Retry.Wait(w.ctx, failures) != nil {
+			return
 		}
 	}
 }
@@ -191,49 +225,52 @@ func left(some flow.Failures) error {
 	return some
 }
 
-// sort keeps what is to be written again, in place; what is refused for good becomes dead letters.
-func (o *outlet) sort(recs []flow.Record, some flow.Failures) ([]flow.Record, bool) {
-	why := make([]error, len(recs))
-	failed := 0
+// sort keeps what is to be written again; what is refused for good becomes dead letters. It reports false if the pipe stops.
+func (w *writing) sort(some flow.Failures) bool {
+	why := make([]error, len(w.recs))
 	for _, f := range some {
-		if f.Index < 0 || f.Index >= len(recs) {
-			o.stop(fmt.Errorf("output %s: a failure of record %d of %d: %w", o.Sinks[o.port].ID, f.Index, len(recs), f.Err))
-			return nil, false
-		}
-		if why[f.Index] == nil {
-			failed++
+		if f.Index < 0 || f.Index >= len(w.recs) {
+			w.stop(fmt.Errorf("output %s: a failure of record %d of %d: %w", w.Sinks[w.port].ID, f.Index, len(w.recs), f.Err))
+			return false
 		}
 		if why[f.Index] = f.Err; f.Err == nil {
 			why[f.Index] = errNoReason
 		}
 	}
-	o.stats.Delivered.add(int64(len(recs) - failed))
-	var dead []flow.Record
+	var dead, again []flow.Record
 	var reasons []error
-	again := recs[:0]
+	var of, ended []int
+	delivered, there := 0, 0
 	for i, err := range why {
 		switch {
 		case err == nil:
+			delivered++
 		case errors.Is(err, flow.ErrThere):
-			o.stats.Delivered.add(1)
-			o.stats.There.add(1)
+			delivered, there = delivered+1, there+1
 		case flow.IsPermanent(err):
-			r := recs[i]
-			if o.Sink.Dead != nil {
-				r = o.Sink.Dead(r)
+			r := w.recs[i]
+			if w.Sink.Dead != nil {
+				r = w.Sink.Dead(r)
 			}
 			dead, reasons = append(dead, r), append(reasons, err)
 		default:
-			again = append(again, recs[i])
+			again, of = append(again, w.recs[i]), append(of, w.of[i])
+			continue
 		}
+		ended = append(ended, w.of[i])
 	}
-	if len(dead) > 0 {
-		if !o.bury(o, dead, reasons) {
-			return nil, false
-		}
-		o.stats.Dead.add(int64(len(dead)))
+	if len(dead) > 0 && !w.bury(w.outlet, dead, reasons) {
+		return false
 	}
-	return again, true
+	w.stats.Delivered.add(int64(delivered))
+	w.stats.There.add(int64(there))
+	w.stats.Dead.add(int64(len(dead)))
+	w.stats.Waiting.add(-int64(len(ended)))
+	w.recs, w.of = again, of
+	for _, i := range ended {
+		w.done(i, 1)
+	}
+	return true
 }
 
 var errNoReason = errors.New("no reason was given")

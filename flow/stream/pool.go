@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -15,37 +16,79 @@ type pool struct {
 	idle    []*job
 	alive   int
 	weight  int64
-	waiting []chan struct{}
+	shares  []int // of alive, those of each input
+	waiting []*waiter
 }
 
-func newPool(limit int64, most, keep int) *pool { return &pool{limit: limit, most: most, keep: keep} }
+// A waiter wants a job for an input.
+type waiter struct {
+	input   int
+	granted chan struct{}
+}
+
+func newPool(limit int64, most, keep, inputs int) *pool {
+	return &pool{limit: limit, most: most, keep: keep, shares: make([]int, inputs)}
+}
 
 func newJob() *job { return &job{input: -1, processed: make(chan struct{}, 1)} }
 
-// take gives an empty job, once there is room for one.
-func (p *pool) take(ctx context.Context) (*job, error) {
-	for {
-		p.mu.Lock()
-		if p.alive == 0 || p.weight < p.limit && p.alive < p.most {
-			p.alive++
-			var j *job
-			if last := len(p.idle) - 1; last >= 0 {
-				j, p.idle = p.idle[last], p.idle[:last]
-			}
-			p.mu.Unlock()
-			if j == nil {
-				j = newJob()
-			}
-			return j, nil
-		}
-		room := make(chan struct{})
-		p.waiting = append(p.waiting, room)
+// take gives an empty job to an input, once there is room for one. Of the inputs that wait the one is next that has the
+// fewest on their way: a flood at one does not hold up the others. blocked counts the waiting.
+func (p *pool) take(ctx context.Context, input int, blocked *Clock) (*job, error) {
+	p.mu.Lock()
+	if !p.room() || len(p.waiting) > 0 {
+		w := &waiter{input, make(chan struct{})}
+		p.waiting = append(p.waiting, w)
+		p.grant()
 		p.mu.Unlock()
+		blocked.begin()
+		defer blocked.end()
 		select {
-		case <-room:
+		case <-w.granted:
 		case <-ctx.Done():
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			if i := slices.Index(p.waiting, w); i >= 0 {
+				p.waiting = slices.Delete(p.waiting, i, i+1)
+			} else {
+				p.give(input, -1)
+			}
 			return nil, context.Cause(ctx)
 		}
+		p.mu.Lock()
+	} else {
+		p.give(input, 1)
+	}
+	defer p.mu.Unlock()
+	last := len(p.idle) - 1
+	if last < 0 {
+		return newJob(), nil
+	}
+	j := p.idle[last]
+	p.idle = p.idle[:last]
+	return j, nil
+}
+
+func (p *pool) room() bool { return p.alive == 0 || p.weight < p.limit && p.alive < p.most }
+
+func (p *pool) give(input, n int) {
+	p.alive += n
+	p.shares[input] += n
+}
+
+// grant lets those go on that there is room for.
+func (p *pool) grant() {
+	for len(p.waiting) > 0 && p.room() {
+		next := 0
+		for i, w := range p.waiting {
+			if p.shares[w.input] < p.shares[p.waiting[next].input] {
+				next = i
+			}
+		}
+		w := p.waiting[next]
+		p.waiting = slices.Delete(p.waiting, next, next+1)
+		p.give(w.input, 1)
+		close(w.granted)
 	}
 }
 
@@ -66,8 +109,7 @@ func (p *pool) reweigh(j *job) {
 
 // put takes a job back.
 func (p *pool) put(j *job) {
-	pooled := j.input >= 0
-	weight := j.weight
+	input, weight := j.input, j.weight
 	j.batch.Reset()
 	for i := range j.room {
 		clear(j.room[i])
@@ -75,18 +117,15 @@ func (p *pool) put(j *job) {
 	clear(j.parts)
 	clear(j.frees)
 	*j = job{batch: j.batch, parts: j.parts, room: j.room, frees: j.frees[:0], processed: j.processed, input: -1}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !pooled {
+	if input < 0 {
 		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.weight -= weight
-	p.alive--
+	p.give(input, -1)
 	if len(p.idle) < p.keep {
 		p.idle = append(p.idle, j)
 	}
-	for _, w := range p.waiting {
-		close(w)
-	}
-	p.waiting = p.waiting[:0]
+	p.grant()
 }

@@ -56,7 +56,7 @@ type Stage interface {
 // Options say how a pipe is run. The zero value works.
 type Options struct {
 	Workers     int   // 0: one
-	MemoryBytes int64 // bound of what is on its way, exceeded by what was read last; 0: 64 MiB
+	MemoryBytes int64 // bound of what is on its way, exceeded by what was read last; 0: 16 MiB: what waits at a slow sink makes everything late
 	// MaxRecords and MaxBytes bound a batch where its stream heeds that; 0: 2048, 256 KiB.
 	MaxRecords int
 	MaxBytes   int
@@ -71,7 +71,7 @@ func (o Options) withDefaults() Options {
 		o.Workers = 1
 	}
 	if o.MemoryBytes <= 0 {
-		o.MemoryBytes = 64 << 20
+		o.MemoryBytes = 16 << 20
 	}
 	if o.MaxRecords <= 0 {
 		o.MaxRecords = 2048
@@ -104,7 +104,7 @@ func Run(ctx context.Context, p Pipe, o Options) error {
 	defer stopReading()
 	r := &run{
 		Pipe: p, o: o, ctx: ctx, reading: reading, stop: stop,
-		pool:  newPool(o.MemoryBytes, p.mostJobs(o.Workers), 3*o.Workers+2*len(p.Sources)),
+		pool:  newPool(o.MemoryBytes, p.mostJobs(o.Workers), 3*o.Workers+2*len(p.Sources), len(p.Sources)),
 		todo:  make(chan *job, o.Workers),
 		order: make(chan *job, mostJobs+2*o.Workers),
 	}

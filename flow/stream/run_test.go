@@ -230,11 +230,13 @@ func TestNothingIsAcknowledgedBeforeEverySinkHasIt(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- Run(t.Context(), p, Options{Drain: drain}) }()
 		time.Sleep(time.Hour)
+		synctest.Wait()
 		if n := source.streams[0].acknowledged(); n != 0 || len(fast.bodies) != 5 {
 			t.Errorf("%d are acknowledged, and %d written", n, len(fast.bodies))
 		}
 		open.Store(true)
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := source.streams[0].acknowledged(); n != 10 {
 			t.Errorf("%d are acknowledged", n)
 		}
@@ -259,6 +261,7 @@ func TestDrainingDeliversWhatWasReadAndStoppingGivesItUp(t *testing.T) {
 			ended := make(chan error)
 			go func() { ended <- Run(ctx, p, Options{Drain: drain}) }()
 			time.Sleep(3500 * time.Millisecond)
+		synctest.Wait()
 			if hard {
 				cancel()
 			} else {
@@ -370,6 +373,7 @@ func TestWhatIsOnItsWayIsBounded(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- Run(ctx, p, Options{Drain: drain, MemoryBytes: 1 << 20}) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if n := source.streams[0].at; n < 1000 || n > 20_000 {
 			t.Errorf("%d records are read", n)
 		}
@@ -431,6 +435,7 @@ func TestWhatIsHeldBackIsNotAcknowledgedUntilItIsDelivered(t *testing.T) {
 		ended := make(chan error)
 		go func() { ended <- Run(t.Context(), p, Options{Drain: drain}) }()
 		time.Sleep(time.Minute)
+		synctest.Wait()
 		if a, b := source.streams[0].acknowledged(), source.streams[1].acknowledged(); a != 6 || b != 4 {
 			t.Errorf("%d and %d are acknowledged", a, b)
 		}
@@ -444,6 +449,29 @@ func TestWhatIsHeldBackIsNotAcknowledgedUntilItIsDelivered(t *testing.T) {
 		slices.Sort(sink.bodies)
 		if got, want := strings.Join(sink.bodies, " "), "a-0+a-1 a-2+a-3 a-4+a-5 a-6 b-0+b-1 b-2+b-3"; got != want {
 			t.Errorf("got %s, want %s", got, want)
+		}
+	})
+}
+
+func TestAFloodAtOneInputDoesNotHoldUpTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		flood := &texts{streams: []*text{newText("flood", 1_000_000, 100)}, endless: true}
+		calm := &texts{streams: []*text{newText("calm", 50, 1)}, endless: true}
+		p := Pipe{Sources: []Input{{"flood", flood}, {"calm", calm}}, Stage: plain, Sinks: []Output{{"out", Sink{MaxRecords: 200, Sink: &written{before: func([]flow.Record) error {
+			time.Sleep(100 * time.Millisecond)
+			return nil
+		}}}}}}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- Run(ctx, p, Options{MemoryBytes: 1 << 20}) }()
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if n := calm.streams[0].acknowledged(); n != 50 {
+			t.Errorf("%d of 50 are acknowledged, and %d of the flood", n, flood.streams[0].acknowledged())
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
 		}
 	})
 }
