@@ -30,7 +30,7 @@ type Group struct {
 	Pattern           string        `json:"pattern,omitempty" doc:"regular expression that the names of topics to read match as a whole; topics that are made later count, too"`
 	Start             Bound         `json:"start,omitzero" doc:"where to begin in partitions that the group never read: earliest (the default), latest, a time, a duration ago, or none: then it is an error"`
 	Protocol          string        `json:"protocol,omitempty" doc:"classic (the default), or consumer: the brokers assign partitions (KIP-848; Kafka 4.0 or later, better 4.3; otherwise it is classic)"`
-	Assignors         []string      `json:"assignors,omitempty" doc:"how members divide partitions: cooperative-sticky (the default), sticky, range, roundrobin; the first that all members know is taken"`
+	Assignors         []string      `json:"assignors,omitempty" doc:"how members divide partitions: cooperative-sticky (the default), sticky, range, roundrobin; what all members know is taken. One that all know should be the only one: records may come twice when a group changes from one to another"`
 	Instance          string        `json:"instance,omitempty" doc:"a name for this member that stays the same over restarts (static membership); each member needs its own"`
 	SessionTimeout    time.Duration `json:"sessionTimeout,omitempty" doc:"after how long without a sign of life a member is taken for dead; the default is 45s"`
 	HeartbeatInterval time.Duration `json:"heartbeatInterval,omitempty" doc:"how often there is a sign of life; the default is 3s"`

@@ -32,7 +32,8 @@ import (
 //     and loses what was not delivered yet when it dies.
 //   - Where auto_offset_reset is latest (the default), the end is committed when the group sees a partition for the first time.
 //     An offset that is not there any more goes on with the oldest record that is, and never skips to the end.
-//   - Without partition_assignment_strategy, cooperative-sticky is offered, and range: whichever the other members know.
+//   - Without partition_assignment_strategy it is cooperative-sticky, which members written in Java know, too, unless they were
+//     told otherwise. Beside members that know range only, set it to range.
 //   - group_protocol consumer becomes classic where brokers do not know it. session_timeout_ms and heartbeat_interval_ms are the
 //     brokers' then.
 //   - poll_timeout_ms and max_poll_records have no effect: batches are those of the pipeline.
@@ -214,8 +215,7 @@ func (k *Kafka) assignment(g *kafka.Group) error {
 		"RangeAssignor": "range", "RoundRobinAssignor": "roundrobin", "StickyAssignor": "sticky", "CooperativeStickyAssignor": "cooperative-sticky",
 	}
 	if name == "" {
-		g.Assignors = []string{"cooperative-sticky", "range"}
-		return nil
+		return nil // two that are offered would change when others come and go, and records come twice then
 	}
 	for class := range strings.SplitSeq(name, ",") {
 		a, ok := known[strings.TrimPrefix(strings.TrimSpace(class), "org.apache.kafka.clients.consumer.")]
