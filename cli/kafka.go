@@ -195,3 +195,20 @@ func sortedKeys[V any](m map[string]V) []string {
 	slices.Sort(keys)
 	return keys
 }
+
+// narrow leaves out columns by their titles, one after the other, until t fits into width.
+func (t *table) narrow(width int, titles ...string) {
+	for _, title := range titles {
+		if t.fits(width) {
+			return
+		}
+		i := slices.IndexFunc(t.columns, func(c column) bool { return c.title == title })
+		if i < 0 {
+			continue
+		}
+		t.columns = slices.Delete(t.columns, i, i+1)
+		for n := range t.rows {
+			t.rows[n] = slices.Delete(t.rows[n], i, i+1)
+		}
+	}
+}

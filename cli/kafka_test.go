@@ -126,6 +126,24 @@ var kafkaHome = func() string {
 	return dir
 }()
 
+func TestTablesOfKafkaFitTheTerminal(t *testing.T) {
+	b := newKafkaBench(t, "orders")
+	b.write(&kgo.Record{Topic: "orders", Value: []byte("v"), Timestamp: days(4)})
+	b.commit("indexer", "orders", 0)
+	b.env["COLUMNS"] = "80"
+	for _, command := range [][]string{{"topics", "--for", "0s"}, {"groups"}, {"lag", "--for", "50ms"}} {
+		out, _ := b.naru(exitOK, command...)
+		for line := range strings.Lines(out) {
+			if strings.HasPrefix(line, "Cluster ") {
+				break
+			}
+			if cellWidth(strings.TrimSuffix(line, "\n")) > 80 {
+				t.Errorf("%q: %d columns: %s", command, cellWidth(line), line)
+			}
+		}
+	}
+}
+
 func TestLagIsSaidToMachines(t *testing.T) {
 	b := newKafkaBench(t, "t")
 	b.write(&kgo.Record{Topic: "t", Value: []byte("v"), Timestamp: days(1)})

@@ -65,6 +65,7 @@ func writeGroupList(w io.Writer, width int, r *kafka.GroupsReport, members bool)
 		t.row(printable(g.Name), g.Kind, g.State, orDash(printable(g.Protocol)), count(int64(len(g.Members))), count(int64(g.Idle)), orDash(printable(joined(g.Topics, 3))),
 			count(int64(g.Partitions)), count(int64(g.Committed)), fmt.Sprint(g.Coordinator), orDash(libraries(g)), g.Error)
 	}
+	t.narrow(width, "COORDINATOR", "CLIENT", "COMMITTED", "ASSIGNOR")
 	if err := t.write(w, width); err != nil {
 		return err
 	}

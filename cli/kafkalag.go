@@ -130,6 +130,7 @@ func writeLag(w io.Writer, width int, r *kafka.LagReport, partitions, brief bool
 		t.row(printable(x.Group), printable(x.Topic), x.State, short(x.Lag), spanOfLag(x.Lag, x.Late), spanOfLag(x.Lag, x.Behind), perSecond(x.Consumed), perSecond(x.Produced),
 			reached(x), span(x.Retention), count(x.Lost), worst, count(int64(x.Uncommitted)))
 	}
+	t.narrow(width, "WORST", "NO OFFSET", "BEHIND", "STATE", "WRITTEN/s")
 	if err := t.write(w, width); err != nil {
 		return err
 	}

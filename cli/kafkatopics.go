@@ -91,6 +91,7 @@ func writeTopics(w io.Writer, width int, r *kafka.TopicsReport, now time.Time, p
 		t.row(printable(x.Name), count(int64(x.Partitions)), count(int64(x.Replicas)), known(x.MinISR), x.Health(), short(x.Records), bytes,
 			perSecond(x.PerSecond), kept(x), ago(now, x.Oldest), ago(now, x.Newest), orDash(strings.Join(x.Codecs, ",")), skew)
 	}
+	t.narrow(width, "OLDEST", "MIN ISR", "SKEW", "KEPT", "RATE/s")
 	if err := t.write(w, width); err != nil {
 		return err
 	}
