@@ -207,20 +207,20 @@ func configValues(configs []kadm.Config) map[string]string {
 	return m
 }
 
-// number is a configuration's value of a topic; absent if it is not known.
-func (l *look) number(topic, key string, absent int64) int64 {
+// number is a configuration's value of a topic; -1 if it is not known.
+func (l *look) number(topic, key string) int64 {
 	if n, err := strconv.ParseInt(l.configs[topic][key], 10, 64); err == nil {
 		return n
 	}
-	return absent
+	return -1
 }
 
-// brokerNumber is a configuration's value of the brokers; absent if it is not known.
-func (l *look) brokerNumber(key string, absent int64) int64 {
+// brokerNumber is a configuration's value of the brokers; -1 if it is not known.
+func (l *look) brokerNumber(key string) int64 {
 	if n, err := strconv.ParseInt(l.broker[key], 10, 64); err == nil {
 		return n
 	}
-	return absent
+	return -1
 }
 
 // partitions gives the details of a topic's partitions by number.

@@ -339,3 +339,38 @@ func TestWhatMayNotBeAskedIsSaid(t *testing.T) {
 		t.Errorf("%+v %q", r.Topics, r.Notes)
 	}
 }
+
+func TestATransactionThatIsOpenForTooLongIsFound(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	writer := newClient(t, c.ListenAddrs(), kgo.TransactionalID("tx"), kgo.TransactionTimeout(time.Minute))
+	if err := writer.BeginTransaction(); err != nil {
+		t.Fatal(err)
+	}
+	if err := writer.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Value: []byte("v")}).FirstErr(); err != nil {
+		t.Fatal(err)
+	}
+	a := newAdmin(t, c.ListenAddrs())
+	for _, later := range []time.Duration{time.Second, 20 * time.Minute} {
+		l, err := a.look(t.Context(), Which{}, new(Notes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := &examination{Admin: a, look: l, named: map[string]*Finding{}}
+		if e.topics, err = a.topics(t.Context(), l, 0); err != nil {
+			t.Fatal(err)
+		}
+		l.at = time.Now().Add(later)
+		e.transactions(t.Context())
+		found := map[string]string{}
+		for _, f := range e.named {
+			found[f.Check] = strings.Join(f.Subjects, ",") + " " + f.Severity
+		}
+		want := map[string]string{}
+		if later > time.Minute {
+			want = map[string]string{"hanging-transaction": "tx critical", "blocked-readers": "t critical"}
+		}
+		if diff := cmp.Diff(want, found); diff != "" {
+			t.Errorf("after %s: %s %q", later, diff, l.notes.Lines())
+		}
+	}
+}

@@ -279,13 +279,13 @@ func (e *examination) configuration() {
 			Fix: "auto.create.topics.enable=false, and make topics on purpose.",
 		}, "cluster")
 	}
-	if n := e.look.brokerNumber("default.replication.factor", -1); n == 1 && len(e.look.meta.Brokers) > 1 {
+	if n := e.look.brokerNumber("default.replication.factor"); n == 1 && len(e.look.meta.Brokers) > 1 {
 		e.find(Finding{
 			Severity: Warning, Check: "default-one-copy", What: "new topics get one copy, unless told otherwise",
 			Why: "One broker's loss then stops them.", Fix: "default.replication.factor=3, min.insync.replicas=2",
 		}, "cluster")
 	}
-	minutes := e.look.brokerNumber("offsets.retention.minutes", -1)
+	minutes := e.look.brokerNumber("offsets.retention.minutes")
 	kept := time.Duration(minutes) * time.Minute
 	if minutes >= 0 && kept < 24*time.Hour {
 		e.find(Finding{

@@ -86,7 +86,7 @@ func (e *examination) lag() {
 		}
 		if t.Lag > 0 && t.Members == 0 && (t.State == EmptyGroup || t.State == "Dead") {
 			kept := ""
-			if m := e.look.brokerNumber("offsets.retention.minutes", -1); m > 0 {
+			if m := e.look.brokerNumber("offsets.retention.minutes"); m > 0 {
 				kept = fmt.Sprintf(" Its offsets are kept for %s after its last member has left; when that was is not told.", shortly(time.Duration(m)*time.Minute))
 			}
 			e.find(Finding{

@@ -316,7 +316,7 @@ func (m *measurement) timed(p *PartitionLag, s spot, g *glimpse, newest kadm.Lis
 	if policy, known := m.look.configs[s.topic]["cleanup.policy"]; known && !strings.Contains(policy, "delete") {
 		return
 	}
-	if ms := m.look.number(s.topic, "retention.ms", -1); ms >= 0 {
+	if ms := m.look.number(s.topic, "retention.ms"); ms >= 0 {
 		p.Retention = seconds(max(0, at.Add(time.Duration(min(ms, math.MaxInt64/int64(time.Millisecond)/2))*time.Millisecond).Sub(m.second.at)))
 	}
 	if d := m.bySize(p, s); d != nil && (p.Retention == nil || *d < *p.Retention) {
@@ -326,7 +326,7 @@ func (m *measurement) timed(p *PartitionLag, s spot, g *glimpse, newest kadm.Lis
 
 // bySize is when retention.bytes may reach the unread records: the room that is left by how fast it is filled.
 func (m *measurement) bySize(p *PartitionLag, s spot) *float64 {
-	bound := m.look.number(s.topic, "retention.bytes", -1)
+	bound := m.look.number(s.topic, "retention.bytes")
 	all := p.End - p.Start
 	if bound < 0 || all <= 0 || p.Produced <= 0 {
 		return nil

@@ -222,9 +222,9 @@ func (l *look) topic(name string) TopicReport {
 	d := l.meta.Topics[name]
 	t := TopicReport{
 		Name: name, Internal: d.IsInternal, Partitions: len(d.Partitions), Leaders: []LeaderOf{}, Codecs: []string{}, Detail: []PartitionReport{},
-		MinISR: l.number(name, "min.insync.replicas", -1), RetentionMs: l.number(name, "retention.ms", -1), RetentionBytes: l.number(name, "retention.bytes", -1),
+		MinISR: l.number(name, "min.insync.replicas"), RetentionMs: l.number(name, "retention.ms"), RetentionBytes: l.number(name, "retention.bytes"),
 		CleanupPolicy: l.configs[name]["cleanup.policy"], TimestampType: l.configs[name]["message.timestamp.type"],
-		SegmentBytes: l.number(name, "segment.bytes", -1), SegmentMs: l.number(name, "segment.ms", -1), CompressionType: l.configs[name]["compression.type"],
+		SegmentBytes: l.number(name, "segment.bytes"), SegmentMs: l.number(name, "segment.ms"), CompressionType: l.configs[name]["compression.type"],
 		UncleanElection: l.configs[name]["unclean.leader.election.enable"] == "true",
 	}
 	if d.Err != nil {
