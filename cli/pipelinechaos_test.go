@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -53,11 +54,11 @@ type load struct {
 const poisonEvery = 97
 
 func eventOf(source string, n int64) string {
-	id := fmt.Sprintf("%s-%d", source, n)
+	id, number := fmt.Sprintf("%s-%d", source, n), strconv.FormatInt(n, 10)
 	if n%poisonEvery == 0 {
-		id += "-poison"
+		id, number = id+"-poison", `{"no":"number"}`
 	}
-	return fmt.Sprintf(`{"id":%q,"source":%q,"n":%d,"text":%q}`, id, source, n, strings.Repeat("x", int(n%80)))
+	return fmt.Sprintf(`{"id":%q,"source":%q,"n":%s,"text":%q}`, id, source, number, strings.Repeat("x", int(n%80)))
 }
 
 func (l *load) going() bool {
@@ -192,10 +193,18 @@ func (l *load) overKafka() {
 	}
 }
 
+// A chaosTarget is a cluster that a pipeline writes to, and brokers that it reads from.
+type chaosTarget struct {
+	url      string
+	brokers  []string
+	ids      func(index string) map[string]bool
+	disturb  func(random *rand.Rand) // something of it fails for a moment
+	kills    int                     // of each four disturbances, those that kill naru
+	patience time.Duration
+}
+
 func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
-	seconds, seed := number(t, "NARU_TEST_SECONDS", 6), number(t, "NARU_TEST_SEED", rand.Uint64())
-	t.Logf("NARU_TEST_SECONDS=%d NARU_TEST_SEED=%d", seconds, seed)
-	random := rand.New(rand.NewPCG(seed, 1))
+	seed := number(t, "NARU_TEST_SEED", rand.Uint64())
 	fake := osfake.Start(t, osfake.Options{Hook: osfake.Any(
 		osfake.Poison(func(id string) bool { return strings.HasSuffix(id, "-poison") }),
 		osfake.Sometimes(seed, 0.03, osfake.Passing, "bulk"), osfake.Pressed(seed, 0.03),
@@ -205,6 +214,28 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer brokers.Close()
+	chaos(t, seed, number(t, "NARU_TEST_SECONDS", 6), chaosTarget{
+		url: fake.URL(), brokers: brokers.ListenAddrs(), kills: 3, patience: time.Minute,
+		ids: func(index string) map[string]bool {
+			ids := map[string]bool{}
+			for id := range fake.Documents(index) {
+				ids[id] = true
+			}
+			return ids
+		},
+		disturb: func(random *rand.Rand) {
+			fake.StopNode(0)
+			time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+			fake.StartNode(0)
+		},
+	})
+}
+
+// chaos runs a pipeline under load from all sides, kills it and disturbs what it works with, and looks that every event that
+// was acknowledged to its sender is there.
+func chaos(t *testing.T, seed, seconds uint64, target chaosTarget) {
+	t.Logf("NARU_TEST_SECONDS=%d NARU_TEST_SEED=%d", seconds, seed)
+	random := rand.New(rand.NewPCG(seed, 1))
 	dir := t.TempDir()
 	beats, web := freePort(t), freePort(t)
 	conf := filepath.Join(dir, "chaos.conf")
@@ -221,14 +252,14 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 	output {
 		opensearch { hosts => ["%s"] index => "byid" document_id => "%%{id}" manage_template => false retry_initial_interval => 1 }
 		opensearch { hosts => ["%s"] index => "noid" manage_template => false retry_initial_interval => 1 }
-	}`, beats, filepath.Join(dir, "logs"), web, strings.Join(brokers.ListenAddrs(), ","), fake.URL(), fake.URL())
+	}`, beats, filepath.Join(dir, "logs"), web, strings.Join(target.brokers, ","), target.url, target.url)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	var stderr lockedBuffer
+	var stderr seen
 	start := func() *exec.Cmd {
 		cmd := naru(t, nil, "logstash", "-f", conf, "--path.data", filepath.Join(dir, "data"))
 		cmd.Stderr = &stderr
@@ -239,7 +270,7 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 	}
 	cmd := start()
 	l := &load{
-		t: t, over: make(chan struct{}), dir: filepath.Join(dir, "logs"), kafka: brokers.ListenAddrs(),
+		t: t, over: make(chan struct{}), dir: filepath.Join(dir, "logs"), kafka: target.brokers,
 		beats: fmt.Sprintf("127.0.0.1:%d", beats), http: fmt.Sprintf("127.0.0.1:%d", web),
 	}
 	var senders sync.WaitGroup
@@ -250,11 +281,9 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 	kills := 0
 	for end := time.Now().Add(time.Duration(seconds) * time.Second); time.Now().Before(end); {
 		time.Sleep(time.Duration(200+random.IntN(1200)) * time.Millisecond)
-		switch random.IntN(4) {
-		case 0:
-			fake.StopNode(0)
-			time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
-			fake.StartNode(0)
+		switch n := random.IntN(4); {
+		case n >= target.kills:
+			target.disturb(random)
 		default:
 			kills++
 			if err := cmd.Process.Kill(); err != nil {
@@ -279,9 +308,8 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 			}
 		}
 	}
-	have := func() int { return len(fake.Documents("byid")) }
-	for deadline := time.Now().Add(60 * time.Second); have() < len(want) && time.Now().Before(deadline); {
-		time.Sleep(50 * time.Millisecond)
+	for deadline := time.Now().Add(target.patience); len(target.ids("byid")) < len(want) && time.Now().Before(deadline); {
+		time.Sleep(200 * time.Millisecond)
 	}
 	time.Sleep(300 * time.Millisecond)
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
@@ -292,10 +320,10 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 		t.Errorf("it ended with %d; what it said last: %s", status, tail(stderr.String(), 60_000))
 	}
 	late.Stop()
-	docs := fake.Documents("byid")
+	docs := target.ids("byid")
 	missing := 0
 	for id := range want {
-		if _, ok := docs[id]; !ok {
+		if !docs[id] {
 			if missing++; missing < 10 {
 				t.Errorf("%s is lost", id)
 			}
@@ -305,7 +333,7 @@ func TestAPipelineThatIsKilledAgainAndAgainLosesNothing(t *testing.T) {
 		t.Errorf("%d of %d events are lost; there are %d documents", missing, len(want), len(docs))
 		t.Log(tail(stderr.String(), 6000))
 	}
-	without := len(fake.Documents("noid"))
+	without := len(target.ids("noid"))
 	if without < len(want)+len(poison) {
 		t.Errorf("without ids there are %d documents of %d events", without, len(want)+len(poison))
 	}
@@ -341,25 +369,6 @@ func deadIDs(t *testing.T, dir string) map[string]bool {
 		}
 	}
 	return ids
-}
-
-// lockedBuffer is written to by a process.
-type lockedBuffer struct {
-	mu  sync.Mutex // guards buf
-	buf bytes.Buffer
-}
-
-// Write implements io.Writer.
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }
 
 func tail(s string, n int) string { return s[max(0, len(s)-n):] }

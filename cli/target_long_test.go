@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -87,28 +86,10 @@ func (a *arrival) whole(t *testing.T, flow string) {
 	}
 }
 
-// output is what a process prints; it may be looked at meanwhile.
-type output struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.b.String()
-}
-
 // start runs the flow, slowly.
-func start(t *testing.T, flow, wait string) (*exec.Cmd, *output) {
+func start(t *testing.T, flow, wait string) (*exec.Cmd, *seen) {
 	t.Helper()
-	out := new(output)
+	out := new(seen)
 	cmd := naru(t, []string{"NARU_TEST_WAIT=" + wait, "NARU_TEST_RECORDS=20"}, "run", flow, "--progress", "none")
 	cmd.Dir, cmd.Stdout, cmd.Stderr = filepath.Dir(flow), out, out
 	if err := cmd.Start(); err != nil {
@@ -118,7 +99,7 @@ func start(t *testing.T, flow, wait string) (*exec.Cmd, *output) {
 }
 
 // ends fails unless the process ends as one that has carried all there is to carry.
-func ends(t *testing.T, cmd *exec.Cmd, out *output) {
+func ends(t *testing.T, cmd *exec.Cmd, out *seen) {
 	t.Helper()
 	if err := cmd.Wait(); err == nil || codeOf(t, err) != exitPartial {
 		t.Fatalf("%v\n%s", err, out.String())
@@ -154,7 +135,7 @@ func TestServersKillNineWhileCarryingIntoARealNode(t *testing.T) {
 			}
 		} else { // four at a time
 			var all []*exec.Cmd
-			var outs []*output
+			var outs []*seen
 			for range 4 {
 				cmd, out := start(t, flow, "3ms")
 				all, outs = append(all, cmd), append(outs, out)
