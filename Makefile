@@ -44,12 +44,12 @@ vuln: ## govulncheck, pinned in tools/go.mod
 
 stale: ## fails when a generated file is not what `make generate` writes
 	$(GO) test -run 'TestTheReferenceIsWhatTheCommandsSay' ./cli
-	$(GO) test -run 'TestTheReferenceOfFiltersIsWhatTheySay' ./logstash
+	$(GO) test -run 'TestTheReferenceOf.*TheySay' ./logstash
 
-generate: ## docs/reference.md and docs/filters.md, from the commands, the configuration's types and the filters
+generate: ## docs/reference.md, docs/filters.md and docs/inputs-outputs.md, from the commands, the configuration's types and the plugins
 	$(GO) run . reference > docs/reference.md.new
 	mv docs/reference.md.new docs/reference.md
-	$(GO) test ./logstash -run TestTheReferenceOfFiltersIsWhatTheySay -update
+	$(GO) test ./logstash -run 'TestTheReferenceOf.*TheySay' -update
 
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo

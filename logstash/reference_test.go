@@ -160,7 +160,7 @@ func writePlugin(t *testing.T, b *strings.Builder, title, example string, plugin
 	case len(own) > 0:
 		writeOptions(t, b, own)
 	case common != nil:
-		b.WriteString("No options but those of all filters.\n")
+		b.WriteString("No options but the common ones.\n")
 	default:
 		b.WriteString("No options.\n")
 	}
