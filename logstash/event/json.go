@@ -72,64 +72,78 @@ func appendString(dst []byte, s string) []byte {
 	}
 	out := dst[from : from+len(s)+2]
 	out[0] = '"'
-	if !copyPlain(out[1:len(out)-1], bytesOf(s)) {
-		return append(appendEscaped(dst[:from+1], s), '"')
+	if n := copyPlain(out[1:len(out)-1], bytesOf(s)); n < len(s) {
+		return append(appendEscaped(dst[:from+1+n], s, n), '"')
 	}
 	out[len(out)-1] = '"'
 	return dst[:from+len(out)]
 }
 
-// copyPlain copies src to dst, which has the same length. It reports that all bytes stand for themselves in a JSON string,
-// whatever follows them: ASCII without quotes, backslashes and control characters.
-func copyPlain(dst, src []byte) bool {
+// copyPlain copies bytes of src to dst, which has the same length, as long as they stand for themselves in a JSON string,
+// whatever follows them: ASCII without quotes, backslashes and control characters. It gives how many these are, or fewer; not
+// fewer if they are all.
+func copyPlain(dst, src []byte) int {
 	n := len(src)
-	var bad uint64
+	dst = dst[:n]
 	switch {
 	case n >= 8:
-		for i := 0; i+8 <= n; i += 8 {
+		i := 0
+		for ; i+8 <= n; i += 8 {
 			x := binary.LittleEndian.Uint64(src[i:])
-			bad |= special(x) | x
 			binary.LittleEndian.PutUint64(dst[i:], x)
+			if (special(x)|x)&highs != 0 {
+				return i
+			}
 		}
 		x := binary.LittleEndian.Uint64(src[n-8:])
-		bad |= special(x) | x
 		binary.LittleEndian.PutUint64(dst[n-8:], x)
+		if (special(x)|x)&highs != 0 {
+			return i
+		}
 	case n >= 4:
 		first, last := binary.LittleEndian.Uint32(src), binary.LittleEndian.Uint32(src[n-4:])
 		x := uint64(first) | uint64(last)<<32
-		bad = special(x) | x
 		binary.LittleEndian.PutUint32(dst, first)
 		binary.LittleEndian.PutUint32(dst[n-4:], last)
+		if (special(x)|x)&highs != 0 {
+			return 0
+		}
 	case n > 0:
 		first, middle, last := src[0], src[n>>1], src[n-1]
 		x := uint64(first) | uint64(middle)<<8 | uint64(last)<<16 | ones&^0xffffff*' '
-		bad = special(x) | x
 		dst[0], dst[n>>1], dst[n-1] = first, middle, last
+		if (special(x)|x)&highs != 0 {
+			return 0
+		}
 	}
-	return bad&highs == 0
+	return n
 }
 
-// appendEscaped appends what stands for s inside of a JSON string.
-func appendEscaped(dst []byte, s string) []byte {
-	from, src := len(dst), bytesOf(s)
+// appendEscaped appends what stands for s inside of a JSON string, to dst that ends with its first bytes, which are plain.
+func appendEscaped(dst []byte, s string, plain int) []byte {
+	from, src := len(dst)-plain, bytesOf(s[plain:])
 	var beyond uint64 // has a high bit if there is a byte beyond ASCII
 	for len(src) >= 8 {
 		at := len(dst)
 		if cap(dst)-at < len(src)+16 {
 			dst = slices.Grow(dst, len(src)+len(src)/8+64)
 		}
-		out := dst[at:cap(dst)]
+		out := dst[at : at+16]
 		x := binary.LittleEndian.Uint64(src)
 		beyond |= x
-		m := special(x) & highs
+		binary.LittleEndian.PutUint64(out, x)
+		m := special(x) &^ x & highs
 		if m == 0 {
-			binary.LittleEndian.PutUint64(out, x)
 			dst, src = dst[:at+8], src[8:]
 			continue
 		}
 		plain := bits.TrailingZeros64(m) >> 3
-		binary.LittleEndian.PutUint64(out, x)
-		dst = jackson.AppendEscape(dst[:at+plain], src[plain])
+		if c := src[plain]; c == '"' || c == '\\' {
+			out[plain], out[plain+1] = '\\', c
+			dst = dst[:at+plain+2]
+		} else {
+			dst = jackson.AppendEscape(dst[:at+plain], c)
+		}
 		src = src[plain+1:]
 	}
 	for _, c := range src {
@@ -141,7 +155,7 @@ func appendEscaped(dst []byte, s string) []byte {
 		}
 	}
 	if beyond&highs != 0 && !utf8.ValidString(s) {
-		return appendEscaped(dst[:from], string([]rune(s))) // what is not UTF-8 becomes U+FFFD, each byte for itself
+		return appendEscaped(dst[:from], string([]rune(s)), 0) // what is not UTF-8 becomes U+FFFD, each byte for itself
 	}
 	return dst
 }
@@ -150,7 +164,8 @@ func appendEscaped(dst []byte, s string) []byte {
 func plainBytes(b []byte) int {
 	i := 0
 	for ; i+8 <= len(b); i += 8 {
-		if m := special(binary.LittleEndian.Uint64(b[i:])) & highs; m != 0 {
+		x := binary.LittleEndian.Uint64(b[i:])
+		if m := special(x) &^ x & highs; m != 0 {
 			return i + bits.TrailingZeros64(m)>>3
 		}
 	}
@@ -163,9 +178,8 @@ func plainBytes(b []byte) int {
 }
 
 // special sets the highest bit of each byte of x that is a quote, a backslash or a control character. Bytes above the lowest
-// such one may be wrong.
+// such one may be wrong, and those of x that have this bit themselves.
 func special(x uint64) uint64 {
-	quote := x ^ ones*'"'
-	slash := x ^ ones*'\\'
-	return (x-ones*0x20)&^x | (quote-ones)&^quote | (slash-ones)&^slash
+	// A quote with another second bit is the blank, the one character below 0x21 that is none of control.
+	return ((x ^ ones*0x02) - ones*0x21) | ((x ^ ones*'\\') - ones)
 }
