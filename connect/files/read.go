@@ -30,7 +30,8 @@ type lines struct {
 	unpacking     *file // the compressed file that is under way: one at a time, as each takes memory
 	fd            *os.File
 	meta          []byte
-	other         bool // the next turn is a compressed file's, if there is one
+	key           []byte // of its records; nil unless they have one
+	other         bool   // the next turn is a compressed file's, if there is one
 
 	ends     []int
 	advances []advance // of the batch that is being filled
@@ -131,6 +132,9 @@ func (l *lines) pick() *file {
 	l.current, l.budget, l.fd, l.meta = f, s.c.TurnBytes, f.fd, f.meta
 	if l.budget < 0 {
 		l.budget = 1 << 62
+	}
+	if l.key = nil; s.o.Keys {
+		l.key = binary.BigEndian.AppendUint64(nil, f.key)
 	}
 	return f
 }
@@ -257,7 +261,7 @@ func (l *lines) record(b *flow.Batch, r *room, line []byte, offset int64, packed
 	if l.trims(packed) && len(line) > 0 && line[len(line)-1] == '\r' {
 		line = line[:len(line)-1]
 	}
-	b.Records = append(b.Records, flow.Record{Body: line, Version: offset, Meta: l.meta, Port: l.s.o.Port})
+	b.Records = append(b.Records, flow.Record{Body: line, Version: offset, Key: l.key, Meta: l.meta, Port: l.s.o.Port})
 	l.given.lines++
 	l.given.bytes += int64(len(line))
 	r.records--
@@ -336,7 +340,7 @@ func (l *lines) give(f *file, w *window, b *flow.Batch, r *room, data []byte, en
 		if trim && len(line) > 0 && line[len(line)-1] == '\r' {
 			line = line[:len(line)-1]
 		}
-		b.Records = append(b.Records, flow.Record{Body: line, Version: offset + int64(start), Meta: l.meta, Port: l.s.o.Port})
+		b.Records = append(b.Records, flow.Record{Body: line, Version: offset + int64(start), Key: l.key, Meta: l.meta, Port: l.s.o.Port})
 		start = end
 	}
 	l.given.lines += int64(len(ends))

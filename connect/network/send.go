@@ -151,6 +151,7 @@ type Broadcast struct {
 	Serve
 	listener net.Listener
 	accepts  sync.WaitGroup
+	over     chan struct{} // closed by Close
 
 	mu      sync.Mutex // guards clients
 	clients map[net.Conn]bool
@@ -168,13 +169,23 @@ func (s Serve) Open() (*Broadcast, error) {
 	if err != nil {
 		return nil, fmt.Errorf("listen at %s: %w", s.Address, err)
 	}
-	b := &Broadcast{Serve: s, listener: l, clients: map[net.Conn]bool{}}
+	b := &Broadcast{Serve: s, listener: l, over: make(chan struct{}), clients: map[net.Conn]bool{}}
 	b.accepts.Go(b.accept)
 	return b, nil
 }
 
 // Addr is where it listens.
 func (b *Broadcast) Addr() net.Addr { return b.listener.Addr() }
+
+// pause waits, or until the sink is closed.
+func (b *Broadcast) pause(d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-b.over:
+	}
+}
 
 func (b *Broadcast) accept() {
 	for failures := 0; ; {
@@ -185,7 +196,7 @@ func (b *Broadcast) accept() {
 		if err != nil {
 			failures++
 			b.Log.Warn("a client cannot be accepted", "address", b.Address, "error", err)
-			time.Sleep(backoff(failures, 5*time.Millisecond, time.Second))
+			b.pause(backoff(failures, 5*time.Millisecond, time.Second))
 			continue
 		}
 		failures = 0

@@ -182,7 +182,7 @@ func repair(full string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if err := lock(f); err != nil {
 		return false, nil //nolint:nilerr // somebody writes it
 	}
@@ -207,7 +207,7 @@ func repair(full string) (bool, error) {
 func repairZip(f *os.File, full string) (bool, error) {
 	z, err := gzip.NewReader(f)
 	if err == nil {
-		if _, err = io.Copy(io.Discard, z); err == nil {
+		if _, err = io.Copy(io.Discard, z); err == nil { //nolint:gosec // the file is one that naru wrote, and nothing of it is kept
 			return true, nil
 		}
 	}

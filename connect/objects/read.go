@@ -238,7 +238,7 @@ func (s *Objects) download(ctx context.Context, o *blob.Object) error {
 	if err != nil {
 		return err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }()
 	f, err := os.CreateTemp(s.BackupTo, ".naru-*")
 	if err != nil {
 		return err

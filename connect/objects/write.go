@@ -369,7 +369,7 @@ func (s *Files) put(own, object string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
+	defer func() { _ = dir.Close() }()
 	size, err := dir.Stat(s.ctx, object)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && size == 0 {
 		return nil

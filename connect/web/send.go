@@ -188,7 +188,7 @@ func (s *Requester) once(ctx context.Context, target string, header http.Header,
 	if err != nil {
 		return withoutSecrets(err)
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	if s.Success(res.StatusCode) {
 		_, _ = io.CopyN(io.Discard, res.Body, 256<<10) // so that the connection can be used again
 		return nil

@@ -291,5 +291,5 @@ func (b *before) Run(ctx context.Context, open func(stream.Stream)) error {
 	err := b.q.Run(ctx, open)
 	stop()
 	all.Wait()
-	return errors.Join(append(errs, err)...)
+	return errors.Join(errors.Join(errs...), err)
 }

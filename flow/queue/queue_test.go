@@ -427,7 +427,7 @@ func flipEveryByte(t *testing.T, c Compression) {
 					t.Fatalf("%s, byte %d: %v", name, i, err)
 				}
 				s, done := streamOf(t, q)
-				got, next := readAll(t, s)
+				got, _ := readAll(t, s)
 				seen := map[int]int{}
 				last := -1
 				for _, r := range got {

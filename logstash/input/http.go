@@ -265,9 +265,9 @@ func domainPort(host string) (string, int64) {
 	if i := strings.LastIndexByte(host, ':'); i > 0 {
 		domain, digits = host[:i], host[i+1:]
 	}
-	inner, bracketed := strings.CutPrefix(domain, "[")
-	if inner, bracketed = strings.CutSuffix(inner, "]"); !bracketed {
-		inner = domain
+	inner, bracketed := domain, strings.HasPrefix(domain, "[") && strings.HasSuffix(domain, "]")
+	if bracketed {
+		inner = domain[1 : len(domain)-1]
 	}
 	port, err := strconv.ParseInt(digits, 10, 64)
 	if err != nil || port < 0 || !bracketed && strings.Contains(domain, ":") {

@@ -81,7 +81,7 @@ func runInput(t *testing.T, text string, s setting) *running {
 	if name == "" {
 		name = p.Traits().Codec
 	}
-	c, err := codec.Table()[name]().(codec.Plugin), error(nil)
+	c := codec.Table()[name]()
 	if node := p.Common().Codec.Plugin; node != nil {
 		if problems := option.Decode(node, c, option.Env{Section: syntax.Input, Title: name}); len(problems) > 0 {
 			t.Fatal(problems)

@@ -29,7 +29,7 @@ func TestS3ReadsObjectsLineByLine(t *testing.T) {
 
 func TestS3ChecksItsOptions(t *testing.T) {
 	for text, want := range map[string]string{
-		`s3 { bucket => "x y" }`:                                  "bucket: ",
+		`s3 { bucket => "x y" }`:                                 "bucket: ",
 		`s3 { bucket => "bucket" backup_add_prefix => "x" }`:     "backup_add_prefix: naru needs a slash",
 		`s3 { bucket => "bucket" backup_to_bucket => "bucket" }`: "backup_to_bucket: it is the bucket itself",
 		`s3 { bucket => "bucket" exclude_pattern => "(" }`:       "exclude_pattern: ",

@@ -94,7 +94,6 @@ func number(s string) (any, bool) {
 	return nil, false
 }
 
-// size reads a size. Units are those of the gem filesize: kB is 1000 bytes, KiB 1024, and so on.
 // ParseBytes reads a size as options have them: "10 MiB".
 func ParseBytes(s string) (Bytes, error) {
 	n, ok := size(s)
@@ -104,6 +103,7 @@ func ParseBytes(s string) (Bytes, error) {
 	return Bytes(n), nil
 }
 
+// size reads a size. Units are those of the gem filesize: kB is 1000 bytes, KiB 1024, and so on.
 func size(s string) (int64, bool) {
 	if n, err := strconv.ParseInt(s, 0, 64); err == nil {
 		return n, true

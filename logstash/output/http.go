@@ -201,7 +201,7 @@ func (h *httpOutput) Open(r *Run) (stream.Sink, error) {
 	c := web.Send{Client: client, Method: strings.ToUpper(h.Method), Header: http.Header{}, Parallel: int(min(h.PoolMax, 1000)), Gzip: h.Compression, Once: !h.RetryFailed}
 	c.Success = func(status int) bool { return status/100 == 2 || slices.Contains(h.IgnorableCodes, int64(status)) }
 	c.Retry = func(status int) bool { return slices.Contains(h.RetryableCodes, int64(status)) }
-	if idempotent := h.Method != "post" && h.Method != "patch"; idempotent || h.RetryAll {
+	if idempotent := c.Method != http.MethodPost && c.Method != http.MethodPatch; idempotent || h.RetryAll {
 		c.AtOnce = int(max(0, h.AutomaticRetries))
 	}
 	c.Header.Set("Content-Type", h.contentType)

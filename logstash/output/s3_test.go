@@ -44,7 +44,7 @@ func TestS3WritesObjectsByPrefix(t *testing.T) {
 
 func TestS3ChecksItsOptions(t *testing.T) {
 	for text, want := range map[string]string{
-		`s3 { bucket => "x y" }`:                                              "bucket: ",
+		`s3 { bucket => "x y" }`:                                             "bucket: ",
 		`s3 { bucket => "bucket" prefix => "a>b" }`:                          "prefix: it must not have",
 		`s3 { bucket => "bucket" size_file => 0 time_file => 0 }`:            "size_file: expected more than 0",
 		`s3 { bucket => "bucket" rotation_strategy => time time_file => 0 }`: "time_file: expected more than 0",
