@@ -466,7 +466,7 @@ func flipEveryByte(t *testing.T, c Compression) {
 				if err := q.Append(t.Context(), events(1000, 1003)); err != nil {
 					t.Fatal(err)
 				}
-				got, next = readAll(t, s)
+				got, next := readAll(t, s)
 				same(t, got, events(1000, 1003))
 				if err := s.Ack(t.Context(), next); err != nil {
 					t.Errorf("%s, byte %d: %v", name, i, err)
