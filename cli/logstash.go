@@ -44,6 +44,7 @@ place, before anything runs.`,
 	})
 	f := &logstashFlags{}
 	f.add(cmd)
+	f.api.add(cmd)
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) > 0 {
 			return unknownCommand(cmd, args[0])
@@ -51,6 +52,14 @@ place, before anything runs.`,
 		return nil
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		settings, err := readLogstashSettings(f.settings, c.lookup)
+		if err != nil {
+			return err
+		}
+		if err := f.api.read(c, settings, cmd.Flags().Changed); err != nil {
+			return err
+		}
+		f.api.data = cmp.Or(f.data, f.api.data)
 		load := func() ([]logstashPipeline, error) { return f.pipelines(c, cmd.Flags().Changed) }
 		if f.reload && !f.test {
 			if f.text != "" {
@@ -59,7 +68,7 @@ place, before anything runs.`,
 			if f.interval <= 0 {
 				return fmt.Errorf("--config.reload.interval must be more than 0, not %v", f.interval)
 			}
-			return c.reloadLogstash(cmd.Context(), load, f.interval)
+			return c.reloadLogstash(cmd.Context(), &f.api, load, f.interval)
 		}
 		pipelines, err := load()
 		if err != nil {
@@ -68,7 +77,7 @@ place, before anything runs.`,
 		if f.test {
 			return c.testLogstash(pipelines)
 		}
-		return c.runLogstash(cmd.Context(), pipelines)
+		return c.runLogstash(cmd.Context(), &f.api, pipelines)
 	}
 	cmd.AddCommand(newLogstashCheckCommand(c))
 	cmd.AddCommand(logstashTools(c)...)
@@ -84,6 +93,7 @@ type logstashFlags struct {
 	test       bool
 	reload     bool
 	interval   time.Duration
+	api        logstashAPI
 }
 
 // logstashSettings are those of a pipeline. They stand in pipelines.yml, in flags, or in logstash.yml; the first counts.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/narudata/naru/logstash"
 	"github.com/narudata/naru/logstash/input"
+	"github.com/narudata/naru/logstash/monitor"
 )
 
 // logstashRuns are the pipelines that run, by their names.
@@ -26,16 +27,20 @@ type logstashRuns struct {
 	reloads   bool               // pipelines may come and go
 	refused   []logstashPipeline // what was found wrong last
 
-	mu      sync.Mutex // guards running
-	running map[string]*logstashRun
+	mu       sync.Mutex // guards what follows, and reloads of each run
+	running  map[string]*logstashRun
+	past     monitor.Events  // of runs that are over and not among running
+	reloaded monitor.Reloads // of all pipelines
 }
 
 // A logstashRun is a pipeline that runs.
 type logstashRun struct {
 	spec     logstashPipeline
 	pipeline *logstash.Pipeline
+	name     string                           // another one for each run
+	hash     string                           // of the configuration
 	now      atomic.Pointer[logstash.Running] // nil: it has not begun
-	reloads  int
+	reloads  monitor.Reloads
 	cancel   context.CancelFunc
 	ended    chan struct{}
 	err      error // read once it has ended
@@ -46,8 +51,13 @@ func (c *common) newLogstashRuns(stdin io.Reader) *logstashRuns {
 }
 
 // runLogstash runs pipelines until their inputs have ended, or it is interrupted.
-func (c *common) runLogstash(ctx context.Context, pipelines []logstashPipeline) error {
+func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []logstashPipeline) error {
 	r := c.newLogstashRuns(c.Stdin)
+	stopAPI, err := api.serve(c, r.node)
+	if err != nil {
+		return err
+	}
+	defer stopAPI()
 	ctx, interrupted, release := c.endOnSignal(ctx)
 	defer release()
 	if err := r.change(pipelines); err != nil {
@@ -76,13 +86,18 @@ func (c *common) runLogstash(ctx context.Context, pipelines []logstashPipeline) 
 
 // reloadLogstash runs pipelines, and those that have changed anew, until it is interrupted. A pipeline whose new configuration
 // is wrong goes on as it was.
-func (c *common) reloadLogstash(ctx context.Context, load func() ([]logstashPipeline, error), every time.Duration) error {
+func (c *common) reloadLogstash(ctx context.Context, api *logstashAPI, load func() ([]logstashPipeline, error), every time.Duration) error {
 	first, err := load()
 	if err != nil {
 		return err
 	}
 	r := c.newLogstashRuns(input.Share(c.Stdin))
 	r.reloads = true
+	stopAPI, err := api.serve(c, r.node)
+	if err != nil {
+		return err
+	}
+	defer stopAPI()
 	ctx, _, release := c.endOnSignal(ctx)
 	defer release()
 	if err := r.change(first); err != nil {
@@ -146,6 +161,7 @@ func (r *logstashRuns) change(specs []logstashPipeline) error {
 	}
 	if err != nil {
 		r.refused = specs
+		r.refuse(changed, err)
 		return err
 	}
 	var stop []*logstashRun
@@ -156,9 +172,9 @@ func (r *logstashRuns) change(specs []logstashPipeline) error {
 	}
 	err = r.stop(stop)
 	for i, p := range compiled {
-		run := &logstashRun{spec: changed[i], pipeline: p, ended: make(chan struct{})}
+		run := &logstashRun{spec: changed[i], pipeline: p, name: newRunName(), hash: hashOf(changed[i].files), ended: make(chan struct{})}
 		if old := before[run.spec.id]; old != nil {
-			run.reloads = old.reloads + 1
+			r.after(run, old)
 		}
 		r.start(run)
 	}
@@ -209,6 +225,7 @@ func (r *logstashRuns) stop(runs []*logstashRun) error {
 		failures[i] = run.err
 		if r.running[run.spec.id] == run {
 			delete(r.running, run.spec.id)
+			r.past = r.past.Plus(run.events())
 		}
 	}
 	return errors.Join(failures...)

@@ -16,14 +16,15 @@ import (
 	"github.com/narudata/naru/logstash/syntax"
 )
 
-// knownSettings are the settings of Logstash. Those that naru does not use have no effect; others are an error, as there.
+// knownSettings are the settings of Logstash, and api.ssl.certificate, .key and .key_passphrase. Those that naru does not use have no effect; others are an error, as there.
 //
 // Source: logstash-core/lib/logstash/environment.rb.
 var knownSettings = strings.Fields(`allow_superuser api.auth.basic.password api.auth.basic.password_policy.include.digit
 	api.auth.basic.password_policy.include.lower api.auth.basic.password_policy.include.symbol
 	api.auth.basic.password_policy.include.upper api.auth.basic.password_policy.length.minimum
 	api.auth.basic.password_policy.mode api.auth.basic.username api.auth.type api.enabled api.environment api.http.host
-	api.http.port api.ssl.enabled api.ssl.keystore.password api.ssl.keystore.path api.ssl.supported_protocols config.debug
+	api.http.port api.ssl.certificate api.ssl.enabled api.ssl.key api.ssl.key_passphrase api.ssl.keystore.password
+	api.ssl.keystore.path api.ssl.supported_protocols config.debug
 	config.field_reference.escape_style config.field_reference.parser config.reload.automatic config.reload.interval config.string
 	config.support_escapes config.test_and_exit dead_letter_queue.enable dead_letter_queue.flush_check_interval
 	dead_letter_queue.flush_interval dead_letter_queue.max_bytes dead_letter_queue.retain.age dead_letter_queue.storage_policy

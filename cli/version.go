@@ -30,26 +30,34 @@ func newVersionCommand(c *common) *cobra.Command {
 	cmd.Args = exactArgs()
 	output := outputFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		v := versionReport{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
-		if info, ok := debug.ReadBuildInfo(); ok {
-			if info.Main.Version != "(devel)" {
-				v.Version = cmp.Or(info.Main.Version, v.Version)
-			}
-			for _, s := range info.Settings {
-				switch s.Key {
-				case "vcs.revision":
-					v.Revision = s.Value
-				case "vcs.time":
-					v.Time = s.Value
-				case "vcs.modified":
-					v.Modified = s.Value == "true"
-				}
-			}
-		}
+		v := thisVersion()
 		return c.print(output, v, func(w io.Writer, _ int) error {
 			_, err := fmt.Fprintf(w, "naru %s (%s, %s)\n", v.Version, v.Go, v.Platform)
 			return err
 		})
 	}
 	return cmd
+}
+
+// thisVersion says which naru this is.
+func thisVersion() versionReport {
+	v := versionReport{Version: "devel", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	if info.Main.Version != "(devel)" {
+		v.Version = cmp.Or(info.Main.Version, v.Version)
+	}
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			v.Revision = s.Value
+		case "vcs.time":
+			v.Time = s.Value
+		case "vcs.modified":
+			v.Modified = s.Value == "true"
+		}
+	}
+	return v
 }

@@ -1,6 +1,7 @@
 package logstash
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -136,6 +137,11 @@ func codecAliases(name string) string {
 		return "dots"
 	}
 	return name
+}
+
+// Codec is the name of the input's codec.
+func (in *Input) Codec() string {
+	return cmp.Or(in.Plugin.Common().Codec.Name, in.Plugin.Traits().Codec)
 }
 
 // Decorate does with an event what the input's options ask for.

@@ -1,6 +1,7 @@
 package logstash
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
@@ -20,6 +21,9 @@ type Output struct {
 
 	made output.Output
 }
+
+// Codec is the name of the output's codec.
+func (o *Output) Codec() string { return cmp.Or(o.Plugin.Common().Codec.Name, o.Plugin.DefaultCodec()) }
 
 // output makes an output, and gives its number.
 func (c *compiler) output(p *syntax.Plugin) int {

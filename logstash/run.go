@@ -46,6 +46,9 @@ type RunOptions struct {
 type Running struct {
 	Stats  *stream.Stats
 	Queues map[string]*queue.Queue // of inputs, by their ids
+	// Lags gives, of inputs that know it, how many records they have still to read; by their ids.
+	Lags func() map[string]int64
+	Dead string // the folder of the dead letters; "": they are elsewhere
 }
 
 // QueueOptions say how a pipeline keeps what its sources cannot give again.
@@ -97,19 +100,44 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 		return Tally{}, errors.Join(err, closeSinks(pipe.Sinks))
 	}
 	if pipe.Dead == nil {
-		store, err := archive.OpenDeadStore(filepath.Join(o.Data, "dead", o.ID))
+		running.Dead = filepath.Join(o.Data, "dead", o.ID)
+		store, err := archive.OpenDeadStore(running.Dead)
 		if err != nil {
 			return Tally{}, errors.Join(err, closeSinks(pipe.Sinks))
 		}
 		defer func() { err = errors.Join(err, store.Close()) }()
 		pipe.Dead = store
 	}
-	running.Stats = stream.NewStats(pipe)
+	running.Stats, running.Lags = stream.NewStats(pipe), lagsOf(pipe.Sources)
 	if o.Running != nil {
 		o.Running(running)
 	}
 	err = stream.Run(context.WithoutCancel(ctx), pipe, stream.Options{Workers: o.Workers, Drain: ctx.Done(), Log: p.o.Log, Stats: running.Stats})
 	return tallyOf(running.Stats), err
+}
+
+// A lagging source knows how many records it has still to read; ok says that it does now.
+type lagging interface {
+	Lag() (records int64, ok bool)
+}
+
+// lagsOf asks sources how far they are behind.
+func lagsOf(sources []stream.Input) func() map[string]int64 {
+	behind := map[string]lagging{}
+	for _, s := range sources {
+		if l, ok := s.Source.(lagging); ok {
+			behind[s.ID] = l
+		}
+	}
+	return func() map[string]int64 {
+		out := map[string]int64{}
+		for id, l := range behind {
+			if n, ok := l.Lag(); ok {
+				out[id] = n
+			}
+		}
+		return out
+	}
 }
 
 // sources opens the inputs, and a queue for each that cannot be read again.

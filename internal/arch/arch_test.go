@@ -97,7 +97,7 @@ var doors = map[string][]string{
 	"github.com/vbauerster/mpb/v8":         {"cli"},
 	"golang.org/x/net":                     {"logstash/filter"},
 	"golang.org/x/term":                    {"cli"},
-	"github.com/prometheus/client_golang":  {"cli"},
+	"github.com/prometheus/client_golang":  {"cli", "logstash/monitor"},
 	"github.com/parquet-go/parquet-go":     {"connect/archive"},
 	"sigs.k8s.io/yaml":                     {"cli"},
 	"go.yaml.in/yaml/v3":                   {"connect", "connect/snapshot", "format/yaml", "logstash/filter", "logstash/input"},
