@@ -102,7 +102,7 @@ var doors = map[string][]string{
 	"sigs.k8s.io/yaml":                     {"cli"},
 	"go.yaml.in/yaml/v3":                   {"connect", "connect/snapshot", "format/yaml", "logstash/filter", "logstash/input"},
 	"github.com/pierrec/lz4/v4":            {"format"},
-	"github.com/klauspost/compress":        {"blob", "flow/queue", "format", "connect/archive", "connect/files", "connect/opensearch"},
+	"github.com/klauspost/compress":        {"blob", "flow/queue", "format", "connect/archive", "connect/files", "connect/opensearch", "migrate/compare"},
 	"go.etcd.io/bbolt":                     {"flow/ledger", "connect/archive"},
 	"github.com/twmb/franz-go":             {"connect/kafka", "tap"},
 	"github.com/twmb/franz-go/pkg/kfake":   {},
