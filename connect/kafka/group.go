@@ -184,6 +184,7 @@ func (m *member) fail(err error) {
 }
 
 func (m *member) run(ctx context.Context) error {
+	defer m.g.Lag.join(m.reader)()
 	done := make(chan struct{})
 	var commits sync.WaitGroup
 	commits.Go(func() { m.commitAtIntervals(done) })

@@ -36,6 +36,8 @@ type partition struct {
 	given  mark  // behind what was read by the engine last; next < 0: nothing yet
 	acked  mark  // behind what is safe; next < 0: nothing yet
 	saved  int64 // what was committed last; < 0: nothing yet
+	first  int64 // the offset that was fetched first; < 0: nothing yet
+	high   int64 // the end of the partition when it was fetched last; 0: it is not known
 	moved  chan struct{}
 	closed bool
 }
@@ -43,7 +45,7 @@ type partition struct {
 func newPartition(of *reader, at tp) *partition {
 	return &partition{
 		of: of, tp: at, prefix: appendPrefix(nil, of.cluster, at.topic, at.partition), end: math.MaxInt64, signal: make(chan struct{}, 1),
-		given: mark{next: -1}, acked: mark{next: -1}, saved: -1, read: -1, moved: make(chan struct{}),
+		given: mark{next: -1}, acked: mark{next: -1}, saved: -1, first: -1, read: -1, moved: make(chan struct{}),
 	}
 }
 
@@ -69,6 +71,9 @@ func (p *partition) push(recs []*kgo.Record) int {
 	defer p.mu.Unlock()
 	if p.over || len(recs) == 0 {
 		return 0
+	}
+	if p.first < 0 {
+		p.first = recs[0].Offset
 	}
 	p.chunks = append(p.chunks, recs)
 	p.held += size

@@ -29,6 +29,8 @@ type Reading struct {
 	Port int32 `json:"-"`
 	// Schemas, if not nil, are fetched before records are given that need them.
 	Schemas Fetcher `json:"-"`
+	// Lag, if not nil, tells how far its readers are behind.
+	Lag *Lag `json:"-"`
 }
 
 // A Fetcher gets what is needed to understand values, before they are given to those who cannot wait.
@@ -181,6 +183,7 @@ func (r *reader) poll(ctx context.Context) error {
 		r.mu.Lock()
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if p := r.parts[tp{f.Topic, f.Partition}]; p != nil {
+				p.ends(f.HighWatermark)
 				got += p.push(f.Records)
 			}
 		})

@@ -313,6 +313,7 @@ type kafkaInput struct {
 // Open implements Input.
 func (k *kafkaInput) Open(r *Run) (stream.Source, error) {
 	var all kafkaMembers
+	lag := &kafka.Lag{}
 	if k.registry != nil && k.schemas == nil {
 		var err error
 		if k.schemas, err = k.registry.Open(); err != nil {
@@ -321,7 +322,7 @@ func (k *kafkaInput) Open(r *Run) (stream.Source, error) {
 	}
 	for i := range k.threads {
 		g := k.template // each has its own
-		g.Port, g.Log = r.Port, r.Log
+		g.Port, g.Log, g.Lag = r.Port, r.Log, lag
 		g.ClientID = fmt.Sprintf("%s-%d", k.o.ClientID, i)
 		if k.threads > 1 && g.Instance != "" {
 			g.Instance = fmt.Sprintf("%s-%d", g.Instance, i)
@@ -339,6 +340,14 @@ func (k *kafkaInput) Open(r *Run) (stream.Source, error) {
 
 // kafkaMembers are several members of a group in one input.
 type kafkaMembers []*kafka.Group
+
+// Lag tells how many records are still to be delivered; ok says that it is known.
+func (m kafkaMembers) Lag() (records int64, ok bool) {
+	if len(m) == 0 || m[0].Lag == nil {
+		return 0, false
+	}
+	return m[0].Lag.Records() // all have the same
+}
 
 // Run implements stream.Source.
 func (m kafkaMembers) Run(ctx context.Context, open func(stream.Stream)) error {
