@@ -105,7 +105,8 @@ func (c *recorded) has(option string) bool {
 	return ok
 }
 
-// run compiles the case's configuration, and runs its input. It gives the output, and what is wrong with the configuration.
+// run compiles the case's configuration, and runs its input: without workers, each event in a batch of its own. It gives the
+// output, and what is wrong with the configuration.
 func (c *recorded) run(t *testing.T, workers int) (output string, problems Problems) {
 	t.Helper()
 	dir := t.TempDir()
@@ -141,6 +142,9 @@ func (c *recorded) run(t *testing.T, workers int) (output string, problems Probl
 			t.Error(err)
 		}
 	}()
+	if workers == 0 {
+		return strings.ReplaceAll(strings.Join(batched(t, p, c.input, 1), "\n"), dir, "@DIR@"), problems
+	}
 	var in, out bytes.Buffer
 	for _, line := range c.input {
 		in.WriteString(line + "\n")
@@ -299,7 +303,7 @@ func TestRecordedCasesComeOutAsInLogstash(t *testing.T) {
 	}
 }
 
-// check runs the case, with one worker and with two.
+// check runs the case, event by event, with one worker and with two.
 func (c *recorded) check(t *testing.T) {
 	if c.failure != nil {
 		_, problems := c.run(t, 1)
@@ -317,7 +321,7 @@ func (c *recorded) check(t *testing.T) {
 		}
 		return
 	}
-	for workers := 1; workers <= 2; workers++ {
+	for workers := range 3 {
 		output, problems := c.run(t, workers)
 		if err := problems.Err(); err != nil {
 			t.Fatal(err)

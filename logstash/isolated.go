@@ -298,7 +298,7 @@ func (f *feed) line(message []byte) {
 func (f *feed) object(text []byte) error {
 	x := f.context()
 	e := x.New()
-	if err := e.Fields().ParseJSON(text, event.JSONOptions{}); err != nil {
+	if err := e.ParseJSON(text, event.JSONOptions{}); err != nil {
 		return err
 	}
 	e.Complete(x.Now)

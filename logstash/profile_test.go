@@ -25,6 +25,7 @@ func isolated(t *testing.T, config string) *Isolated {
 
 func profileOf(t *testing.T, config string, rare int, lines func(i int) string) *Profile {
 	t.Helper()
+	unspoiled(t)
 	x, err := isolated(t, config).Profiler("", rare)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ type Worker struct {
 	filters []filter.Filter
 	x       filter.Context
 
+	arena   event.Arena    // of the maps and lists of the batch's events
 	pool    []*event.Event // events of the batch, the first used of them are taken
 	used    int
 	waiting []waiting      // events that were emitted, the next one last
@@ -39,6 +40,9 @@ type waiting struct {
 	at int
 }
 
+// spoil makes workers overwrite the events of a batch when it ends: for tests, which see what was kept longer.
+var spoil = false
+
 // keptEvents is how many events a worker keeps over a batch.
 const keptEvents = 4096
 
@@ -52,7 +56,7 @@ func (p *Pipeline) NewWorker() *Worker {
 		}
 		w.filters[i] = f
 	}
-	w.counts = p.newTally()
+	w.counts, w.arena.Spoil = p.newTally(), spoil
 	w.x = filter.Context{
 		Emit: func(e *event.Event) { w.emitted = append(w.emitted, e) },
 		New:  w.New,
@@ -85,7 +89,7 @@ func (w *Worker) New() *event.Event {
 // empty gives an event without fields.
 func (w *Worker) empty() *event.Event {
 	if w.used == len(w.pool) {
-		w.pool = append(w.pool, new(event.Event))
+		w.pool = append(w.pool, w.arena.Event())
 	} else {
 		w.pool[w.used].Reset()
 	}
@@ -93,8 +97,15 @@ func (w *Worker) empty() *event.Event {
 	return w.pool[w.used-1]
 }
 
-// EndBatch takes back all events that New gave: nothing refers to them any more.
+// EndBatch takes back all events that New gave, with their maps and lists: nothing refers to them any more.
 func (w *Worker) EndBatch() {
+	if w.arena.Spoil {
+		for _, e := range w.pool[:w.used] {
+			e.Spoil()
+		}
+		w.pool, w.used = nil, 0
+	}
+	w.arena.Release()
 	if w.used > keptEvents {
 		clear(w.pool[keptEvents:])
 		w.pool = w.pool[:keptEvents]

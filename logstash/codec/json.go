@@ -75,7 +75,7 @@ func (j *JSON) Decode(x *Context, message []byte) {
 		return
 	}
 	e := x.New()
-	if err := e.Fields().ParseJSON(in, event.JSONOptions{Trailing: true}); err != nil || badMetadata(e.Fields()) {
+	if err := e.ParseJSON(in, event.JSONOptions{Trailing: true}); err != nil || badMetadata(e.Fields()) {
 		x.Log.Warn("this is no JSON and becomes the event's message", "error", err)
 		failed(x, text, "_jsonparsefailure")
 		return

@@ -12,7 +12,8 @@ import (
 // Source: org.logstash.Event, org.logstash.Accessors.
 type Event struct {
 	data      Fields
-	meta      node // a map
+	meta      node   // a map
+	arena     *Arena // of its maps and lists; nil: they have room of their own
 	cancelled bool
 }
 
@@ -74,8 +75,8 @@ func (e *Event) Complete(now time.Time) {
 	}
 	if i := e.data.find(fieldMetadata, markMetadata); i >= 0 {
 		if v := e.data.delete(fieldMetadata, markMetadata); v.kind == Map {
-			e.meta.m = v.node.m
-			v.node.m = Fields{}
+			e.meta.m.Reset()
+			e.meta.m, v.node.m = v.node.m, e.meta.m
 		}
 	}
 	if i := e.data.find(fieldTags, markTags); i >= 0 {
@@ -283,14 +284,17 @@ func (e *Event) Clone() *Event {
 // CopyTo makes c what Clone gives, with the room that c has.
 func (e *Event) CopyTo(c *Event) {
 	c.Reset()
-	e.data.copyTo(&c.data)
-	e.meta.m.copyTo(&c.meta.m)
+	e.data.copyTo(&c.data, c.arena)
+	e.meta.m.copyTo(&c.meta.m, c.arena)
 	var now time.Time
 	if c.data.find(fieldTimestamp, markTimestamp) < 0 {
 		now = time.Now()
 	}
 	c.Complete(now)
 }
+
+// Arena is where the maps and lists of e are; nil: each has room of its own.
+func (e *Event) Arena() *Arena { return e.arena }
 
 // Fields gives all fields but the metadata. What is set in them is not checked.
 func (e *Event) Fields() *Fields { return &e.data }

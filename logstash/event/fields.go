@@ -192,18 +192,19 @@ func (f *Fields) Reset() {
 // Clone gives a copy that shares nothing that can be changed.
 func (f *Fields) Clone() Fields {
 	var c Fields
-	f.copyTo(&c)
+	f.copyTo(&c, nil)
 	return c
 }
 
-// copyTo makes c, which is empty, a copy that shares nothing that can be changed. It uses the room that c has.
-func (f *Fields) copyTo(c *Fields) {
+// copyTo makes c, which is empty, a copy that shares nothing that can be changed. It uses the room that c has, and that of an
+// arena.
+func (f *Fields) copyTo(c *Fields, in *Arena) {
 	if cap(c.entries) < len(f.entries) {
 		c.entries = make([]Entry, 0, len(f.entries))
 	}
 	c.entries = c.entries[:len(f.entries)]
 	for i := range f.entries {
-		c.entries[i] = Entry{f.entries[i].Key, f.entries[i].Value.Clone()}
+		c.entries[i] = Entry{f.entries[i].Key, f.entries[i].Value.clone(in)}
 	}
 	c.marks = f.marks
 	if f.index != nil {

@@ -20,6 +20,9 @@ var ErrJSON = errors.New("invalid JSON")
 type JSONOptions struct {
 	Decimals bool // numbers with a fraction or an exponent are Decimals instead of Floats
 	Trailing bool // what follows the value is let be, as Jackson does unless told otherwise
+
+	// Arena is where lists and maps are; nil: each has room of its own. See Event.Arena.
+	Arena *Arena
 }
 
 // Limits of JSON that is read. Those of Logstash are in jvm.options.
@@ -34,10 +37,11 @@ const (
 // place of the first. Half of a surrogate pair, which UTF-8 cannot express, becomes a question mark. Strings that are not UTF-8
 // are taken as they are.
 func ParseJSON(in []byte, o JSONOptions) (Value, error) {
-	p := parser{in: in, text: textOf(in), JSONOptions: o}
+	p := newParser(in, o)
 	p.space()
 	v := p.value(0)
 	p.end()
+	p.release()
 	if p.err != nil {
 		return Value{}, p.err
 	}
@@ -47,7 +51,8 @@ func ParseJSON(in []byte, o JSONOptions) (Value, error) {
 // ParseJSON reads an object into f, whose members are removed before. If it fails, f has what was read until then.
 func (f *Fields) ParseJSON(in []byte, o JSONOptions) error {
 	f.Reset()
-	p := parser{in: in, text: textOf(in), JSONOptions: o}
+	p := newParser(in, o)
+	defer p.release()
 	p.space()
 	if p.at == len(in) || in[p.at] != '{' {
 		p.fail("expected an object")
@@ -57,6 +62,12 @@ func (f *Fields) ParseJSON(in []byte, o JSONOptions) error {
 	p.object(f, 1)
 	p.end()
 	return p.err
+}
+
+// ParseJSON is ParseJSON of the fields; lists and maps are in the arena of e.
+func (e *Event) ParseJSON(in []byte, o JSONOptions) error {
+	o.Arena = e.arena
+	return e.data.ParseJSON(in, o)
 }
 
 // textOf gives bytes as a text without a copy: it changes when they do.
@@ -71,6 +82,21 @@ type parser struct {
 	err  error
 	buf  []byte // strings with escapes, one behind another; what is in it is not changed
 	JSONOptions
+}
+
+func newParser(in []byte, o JSONOptions) parser {
+	p := parser{in: in, text: textOf(in), JSONOptions: o}
+	if o.Arena != nil {
+		p.buf = o.Arena.text
+	}
+	return p
+}
+
+// release gives the room for strings back to the arena.
+func (p *parser) release() {
+	if p.Arena != nil {
+		p.Arena.text = p.buf
+	}
 }
 
 // fail keeps the first error and ends the reading.
@@ -128,7 +154,7 @@ func (p *parser) value(depth int) Value {
 		if c == '[' {
 			return p.list(depth + 1)
 		}
-		v := MapValue()
+		v := p.Arena.mapValue()
 		p.object(&v.node.m, depth+1)
 		return v
 	case 't':
@@ -226,18 +252,18 @@ func firstMembers(depth int) int {
 
 // list reads the elements of a list, behind its bracket.
 func (p *parser) list(depth int) Value {
-	var list []Value
+	n := p.Arena.node()
 	p.space()
 	if p.at < len(p.in) && p.in[p.at] == ']' {
 		p.at++
-		return ListValue(list)
+		return Value{kind: List, node: n}
 	}
 	for {
 		v := p.value(depth)
 		if p.err != nil {
 			return Value{}
 		}
-		list = append(list, v)
+		n.list = append(n.list, v)
 		p.space()
 		if p.at >= len(p.in) {
 			p.failChar(`"," or "]"`)
@@ -249,7 +275,7 @@ func (p *parser) list(depth int) Value {
 			p.space()
 		case ']':
 			p.at++
-			return ListValue(list)
+			return Value{kind: List, node: n}
 		default:
 			p.failChar(`"," or "]"`)
 			return Value{}
@@ -272,13 +298,25 @@ func (p *parser) string() string {
 const (
 	escapedRoom  = 1024
 	escapedLeast = 64
+	escapedMost  = 4096 // of a string that is thought of
 )
+
+// roomForText makes room for a string of which there are no more than left bytes.
+func (p *parser) roomForText(left int) {
+	room := cap(p.buf) - len(p.buf)
+	switch {
+	case p.Arena == nil:
+		if room < escapedLeast {
+			p.buf = make([]byte, 0, min(escapedRoom, left))
+		}
+	case room < min(left, escapedMost):
+		p.buf = make([]byte, 0, min(max(2*cap(p.buf), firstText), keptText))
+	}
+}
 
 // escaped reads on at the first backslash of a string.
 func (p *parser) escaped(start int) string {
-	if cap(p.buf)-len(p.buf) < escapedLeast {
-		p.buf = make([]byte, 0, min(escapedRoom, len(p.in)-start))
-	}
+	p.roomForText(len(p.in) - start)
 	from := len(p.buf)
 	p.buf = append(p.buf, p.text[start:p.at]...)
 	for p.at < len(p.in) {

@@ -24,7 +24,7 @@ func (e *Event) tagList() *node {
 	if i >= 0 && e.data.entries[i].Value.kind == List {
 		return e.data.entries[i].Value.node
 	}
-	list := &node{}
+	list := e.arena.node()
 	if i >= 0 && !e.data.entries[i].Value.Nil() {
 		list.list = append(list.list, e.data.entries[i].Value)
 	}

@@ -12,6 +12,7 @@ package event
 import (
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -52,9 +53,10 @@ type Value struct {
 
 // A node is what does not fit into a Value.
 type node struct {
-	list []Value
-	m    Fields
-	big  *big.Int
+	list    []Value
+	m       Fields
+	big     *big.Int
+	foreign bool // the room of list belongs to who gave it
 }
 
 // Kind says what v is.
@@ -179,7 +181,7 @@ func (v Value) List() []Value {
 func (v Value) Append(more ...Value) { v.node.list = append(v.node.list, more...) }
 
 // SetList replaces the elements of a List in place.
-func (v Value) SetList(list []Value) { v.node.list = list }
+func (v Value) SetList(list []Value) { v.node.list, v.node.foreign = list, true }
 
 // Map gives the members of a Map, nil for others. What is set in them is set for all copies of v.
 func (v Value) Map() *Fields {
@@ -190,16 +192,22 @@ func (v Value) Map() *Fields {
 }
 
 // Clone gives a copy that shares nothing that can be changed.
-func (v Value) Clone() Value {
+func (v Value) Clone() Value { return v.clone(nil) }
+
+// clone is Clone in an arena.
+func (v Value) clone(in *Arena) Value {
 	switch v.kind {
 	case List:
-		list := make([]Value, len(v.node.list))
-		for i, e := range v.node.list {
-			list[i] = e.Clone()
+		n := in.node()
+		n.list = slices.Grow(n.list, len(v.node.list))
+		for i := range v.node.list {
+			n.list = append(n.list, v.node.list[i].clone(in))
 		}
-		v.node = &node{list: list}
+		v.node = n
 	case Map:
-		v.node = &node{m: v.node.m.Clone()}
+		n := in.node()
+		v.node.m.copyTo(&n.m, in)
+		v.node = n
 	default:
 	}
 	return v

@@ -72,7 +72,7 @@ func (e *Event) setBelow(r *Ref, v Value) error {
 		p := &r.path[i]
 		next := c.get(p)
 		if next.kind == Absent || next == hole {
-			return c.set(r, p, nested(r.path[i+1:], &r.last, v))
+			return c.set(r, p, e.nested(r.path[i+1:], &r.last, v))
 		}
 		var ok bool
 		if c, ok = containerOf(next); !ok {
@@ -86,11 +86,11 @@ func (e *Event) setBelow(r *Ref, v Value) error {
 }
 
 // nested wraps v into the maps that a path names.
-func nested(path []part, last *part, v Value) Value {
-	m := MapValue()
+func (e *Event) nested(path []part, last *part, v Value) Value {
+	m := e.arena.mapValue()
 	*m.node.m.add(last.key, last.mark) = v
 	for i := len(path) - 1; i >= 0; i-- {
-		outer := MapValue()
+		outer := e.arena.mapValue()
 		*outer.node.m.add(path[i].key, path[i].mark) = m
 		m = outer
 	}

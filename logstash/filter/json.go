@@ -71,7 +71,7 @@ func (f *jsonFilter) read(x *Context, e *event.Event, source event.Value) error 
 	if source.Kind() != event.String {
 		return errors.Join(errInvalidJSON, errors.New("it is "+source.Kind().String()))
 	}
-	options := event.JSONOptions{Decimals: true}
+	options := event.JSONOptions{Decimals: true, Arena: e.Arena()}
 	text := strings.TrimLeft(source.Str(), " \t\r\n")
 	if f.Target == nil && strings.HasPrefix(text, "{") {
 		if err := f.members.ParseJSON(bytesOf(text), options); err != nil {

@@ -65,7 +65,7 @@ func (d *documents) Alone() bool {
 func (d *documents) Decode(x *codec.Context, document []byte) {
 	e := x.New()
 	f := e.Fields()
-	err := f.ParseJSON(document, event.JSONOptions{Trailing: true})
+	err := e.ParseJSON(document, event.JSONOptions{Trailing: true})
 	if meta := f.Get(fieldMetadata); err != nil || !meta.Nil() && meta.Kind() != event.Map {
 		x.Log.Warn("a document of a beat is no JSON object and becomes an event's message", "error", err)
 		e.Reset()

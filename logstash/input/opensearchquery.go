@@ -260,7 +260,7 @@ func (d *hitDecoder) Decode(x *codec.Context, document []byte) {
 	e := x.New()
 	var err error
 	if d.target == nil {
-		err = e.Fields().ParseJSON(document, event.JSONOptions{})
+		err = e.ParseJSON(document, event.JSONOptions{})
 		e.Complete(x.Now)
 	} else {
 		var v event.Value
