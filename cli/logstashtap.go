@@ -166,11 +166,8 @@ func (t *tapPrinter) filter(b *strings.Builder, s *monitor.TapLine) {
 	switch {
 	case s.Dropped:
 		b.WriteString("  " + t.in(red, "dropped") + "\n")
-		t.fields(b, s.Before, s.Before)
 		for _, f := range flatten(s.Before) {
-			if !t.all {
-				t.line(b, red, "-", f.path, f.value)
-			}
+			t.line(b, red, "-", f.path, f.value)
 		}
 	case s.Before != nil:
 		t.fields(b, s.Before, s.After)

@@ -164,12 +164,18 @@ func topFrame(v *topView, trouble string, width, height int) string {
 	for i := range sections {
 		needs[i] = len(sections[i].table.rows)
 	}
+	var more []string
 	for i, rows := range fitRows(needs, height-2) { // the last line has the keys
 		if rows == 0 {
+			if needs[i] > 0 {
+				more = append(more, count(int64(needs[i]))+" "+sections[i].name)
+			}
 			continue
 		}
 		s := &sections[i].table
-		hidden := len(s.rows) - rows
+		if hidden := len(s.rows) - rows; hidden > 0 {
+			more = append(more, count(int64(hidden))+" "+sections[i].name)
+		}
 		s.rows = s.rows[:rows]
 		var b strings.Builder
 		_ = s.write(&b, width) // it is a buffer
@@ -177,9 +183,6 @@ func topFrame(v *topView, trouble string, width, height int) string {
 		for n, line := range strings.Split(strings.TrimSuffix(b.String(), "\n"), "\n") {
 			line = clip(line, width)
 			if n == 0 {
-				if more := "  … " + count(int64(hidden)) + " more"; hidden > 0 && cellWidth(line)+cellWidth(more) <= width {
-					line += more
-				}
 				line = "\x1b[1m" + line + off
 			}
 			lines = append(lines, line)
@@ -190,7 +193,11 @@ func topFrame(v *topView, trouble string, width, height int) string {
 		lines = append(lines, "")
 	}
 	if height > 1 {
-		lines = append(lines, "\x1b[2m"+clip(" q: quit", width)+off)
+		keys := " q: quit"
+		if len(more) > 0 {
+			keys += "; not shown: " + strings.Join(more, ", ")
+		}
+		lines = append(lines, "\x1b[2m"+clip(keys, width)+off)
 	}
 	var b strings.Builder
 	b.WriteString("\x1b[?2026h\x1b[H") // one update, where the terminal knows it
