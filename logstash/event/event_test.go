@@ -538,3 +538,48 @@ func TestWhatIsOwnedDoesNotChangeWithTheInput(t *testing.T) {
 		t.Error("what is not owned is a copy")
 	}
 }
+
+func TestThePlaceOfAValueIsWhereSetPutsIt(t *testing.T) {
+	for _, c := range []struct{ in, way, want string }{
+		{`{}`, "a", `{"a":"new"}`},
+		{`{"a":1}`, "a", `{"a":"new"}`},
+		{`{}`, "[a][b][c]", `{"a":{"b":{"c":"new"}}}`},
+		{`{"a":{"x":1,"b":{"y":2}}}`, "[a][b][c]", `{"a":{"x":1,"b":{"y":2,"c":"new"}}}`},
+		{`{"a":{"b":{"c":null}}}`, "[a][b][c]", `{"a":{"b":{"c":"new"}}}`},
+		{`{"a":{}}`, "[a][b]", `{"a":{"b":"new"}}`},
+		{`{"a":[1]}`, "[a][0]", ""},
+		{`{"a":"x"}`, "[a][b]", ""},
+		{`{"a":{"b":null}}`, "[a][b][c]", ""},
+		{`{}`, "@timestamp", ""},
+		{`{}`, "tags", ""},
+		{`{}`, "[tags][0]", ""},
+		{`{}`, "@metadata", ""},
+	} {
+		e, r := decoded(t, c.in), ref(t, c.way)
+		before := string(e.AppendJSON(nil))
+		old := e.Get(r)
+		at := e.Place(r)
+		if c.want == "" {
+			if after := string(e.AppendJSON(nil)); at != nil || after != before {
+				t.Errorf("%s of %s has a place, the event is %s", c.way, c.in, after)
+			}
+			continue
+		}
+		if at == nil || string(AppendJSON(nil, *at)) != string(AppendJSON(nil, old)) {
+			t.Errorf("%s of %s: %v, want %v", c.way, c.in, at, old)
+			continue
+		}
+		*at = StringValue("new")
+		got := e.Fields().Clone()
+		got.Delete("@timestamp")
+		got.Delete("@version")
+		if text := string(AppendJSON(nil, Value{kind: Map, node: &node{m: got}})); text != c.want {
+			t.Errorf("%s of %s makes %s, want %s", c.way, c.in, text, c.want)
+		}
+	}
+	e := decoded(t, `{}`)
+	*e.Place(ref(t, "[@metadata][a][b]")) = StringValue("new")
+	if v := e.Get(ref(t, "[@metadata][a][b]")); v.Str() != "new" {
+		t.Errorf("in the metadata: %v", v)
+	}
+}

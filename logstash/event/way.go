@@ -85,6 +85,38 @@ func (e *Event) setBelow(r *Ref, v Value) error {
 	return c.set(r, &r.last, v)
 }
 
+// Place gives where the value is that r refers to, with the maps on the way to it. If there is none, it is made: it is Absent then,
+// and must be set. It is valid until the next change of the event.
+//
+// It is nil where that does not go, and Get and Set know what does: if something on the way is no map, and for @timestamp, tags
+// and @metadata, which not all values can be in.
+func (e *Event) Place(r *Ref) *Value {
+	switch r.where {
+	case atTop:
+		return e.data.place(r.last.key, r.last.mark)
+	case belowTop, belowMetadata:
+	default:
+		return nil
+	}
+	m := e.root(r).m
+	for i := range r.path {
+		p := &r.path[i]
+		at := m.find(p.key, p.mark)
+		if at < 0 {
+			made := m.add(p.key, p.mark)
+			made.kind, made.node = Map, e.arena.node()
+			m = &made.node.m
+			continue
+		}
+		next := &m.entries[at].Value
+		if next.kind != Map {
+			return nil
+		}
+		m = &next.node.m
+	}
+	return m.place(r.last.key, r.last.mark)
+}
+
 // nested wraps v into the maps that a path names.
 func (e *Event) nested(path []part, last *part, v Value) Value {
 	m := e.arena.mapValue()

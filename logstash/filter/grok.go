@@ -368,21 +368,30 @@ func (f *grokFilter) capture(p *grokPattern, text string, e *event.Event) error 
 				v = event.StringValue(text[begin:end])
 			}
 		}
-		if !c.overwrite {
-			switch old := e.Get(c.ref); old.Kind() {
-			case event.Absent, event.Null:
-			case event.List:
-				list := old.List()
-				v = event.ListValue(append(list[:len(list):len(list)], v))
-			case event.String:
-				v = event.ListValue([]event.Value{old, v})
-			default:
-				continue // what is neither text nor list stays as it is
-			}
+		if at := e.Place(c.ref); at != nil && (c.overwrite || at.Nil()) {
+			*at = v
+			continue
 		}
-		if err := e.Set(c.ref, v); err != nil {
+		if err := c.set(e, v); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// set sets a field that a match has, with what the field has already.
+func (c *grokCapture) set(e *event.Event, v event.Value) error {
+	if !c.overwrite {
+		switch old := e.Get(c.ref); old.Kind() {
+		case event.Absent, event.Null:
+		case event.List:
+			list := old.List()
+			v = event.ListValue(append(list[:len(list):len(list)], v))
+		case event.String:
+			v = event.ListValue([]event.Value{old, v})
+		default:
+			return nil // what is neither text nor list stays as it is
+		}
+	}
+	return e.Set(c.ref, v)
 }
