@@ -39,13 +39,19 @@ func (s *screen) open() (keys <-chan byte, release func(), err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	// Standard input cannot be called off while it is read, and would take what is typed for the shell; the terminal itself can.
+	input := s.in
+	if tty, err := os.OpenFile("/dev/tty", os.O_RDONLY, 0); err == nil {
+		input = tty
+	}
 	pressed := make(chan byte)
-	over := make(chan struct{})
-	go func() { // it ends with the process at the latest: reading a terminal cannot be called off
+	over, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
 		defer close(pressed)
 		var b [16]byte
 		for {
-			n, err := s.in.Read(b[:])
+			n, err := input.Read(b[:])
 			for _, k := range b[:n] {
 				select {
 				case pressed <- k:
@@ -61,6 +67,12 @@ func (s *screen) open() (keys <-chan byte, release func(), err error) {
 	_, err = io.WriteString(s.out, enterScreen)
 	return pressed, func() {
 		close(over)
+		if input.SetReadDeadline(time.Now()) == nil {
+			<-ended // elsewhere it ends with the process
+		}
+		if input != s.in {
+			_ = input.Close() // it was only read
+		}
 		_, _ = io.WriteString(s.out, leaveScreen)
 		_ = term.Restore(int(s.in.Fd()), before)
 	}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/narudata/naru/flow/queue"
@@ -223,17 +224,21 @@ func pluginName(name, id string) string { return name + " " + printable(id) }
 func (v *topView) sections() []topSection {
 	pipelines := table{columns: []column{
 		{title: "PIPELINE", shrink: true}, {title: "STATE"}, {title: "IN/S", right: true}, {title: "OUT/S", right: true}, {title: "BUSY", right: true},
-		{title: "WAITING", right: true}, {title: "QUEUED", right: true}, {title: "QUEUE", right: true}, {title: "AGE", right: true},
-		{title: "RETRIES", right: true}, {title: "DEAD", right: true}, {title: "RELOADS", right: true, optional: true},
+		{title: "WAITING", right: true}, {title: "DEAD", right: true}, {title: "RETRIES", right: true}, {title: "QUEUED", right: true, optional: true},
+		{title: "AGE", right: true, optional: true}, {title: "QUEUE", right: true, optional: true}, {title: "RELOADS", right: true, optional: true},
 	}}
 	for i := range v.Pipelines {
 		p := &v.Pipelines[i]
 		state := string(p.State)
 		if p.Status != "green" && p.State == monitor.Running {
-			state += " " + p.Status
+			state = strings.ToUpper(p.Status) // it is running all the same
 		}
-		pipelines.row(printable(p.Pipeline), state, perSecond(p.In), perSecond(p.Out), wholePercent(p.Busy), short(p.Waiting), short(p.Queued), size(p.Bytes),
-			durationOr(p.Age, elapsed), short(p.Retries), short(p.Dead), count(p.Reloads))
+		queue := "-"
+		if p.Bytes > 0 {
+			queue = size(p.Bytes)
+		}
+		pipelines.row(printable(p.Pipeline), state, perSecond(p.In), perSecond(p.Out), wholePercent(p.Busy), short(p.Waiting), short(p.Dead), short(p.Retries),
+			short(p.Queued), durationOr(p.Age, elapsed), queue, count(p.Reloads))
 	}
 	inputs := table{columns: []column{
 		{title: "INPUT", shrink: true}, {title: "PIPELINE", shrink: true}, {title: "MESSAGES/S", right: true}, {title: "BYTES/S", right: true},
@@ -248,13 +253,13 @@ func (v *topView) sections() []topSection {
 		inputs.row(pluginName(x.Name, x.Plugin), printable(x.Pipeline), perSecond(x.Messages), size(int64(x.Bytes)), short(x.Streams), wholePercent(x.Blocked), lag)
 	}
 	outputs := table{columns: []column{
-		{title: "OUTPUT", shrink: true}, {title: "PIPELINE", shrink: true}, {title: "EVENTS/S", right: true}, {title: "BYTES/S", right: true},
-		{title: "A WRITE", right: true}, {title: "WAITING", right: true}, {title: "FAILURES", right: true}, {title: "RETRIES", right: true}, {title: "DEAD", right: true},
+		{title: "OUTPUT", shrink: true}, {title: "PIPELINE", shrink: true}, {title: "EVENTS/S", right: true}, {title: "A WRITE", right: true},
+		{title: "WAITING", right: true}, {title: "DEAD", right: true}, {title: "RETRIES", right: true}, {title: "FAILURES", right: true}, {title: "BYTES/S", right: true},
 	}}
 	for i := range v.Outputs {
 		x := &v.Outputs[i]
-		outputs.row(pluginName(x.Name, x.Plugin), printable(x.Pipeline), perSecond(x.Events), size(int64(x.Bytes)), durationOr(x.Latency, nanos), short(x.Waiting),
-			short(x.Failures), short(x.Retries), short(x.Dead))
+		outputs.row(pluginName(x.Name, x.Plugin), printable(x.Pipeline), perSecond(x.Events), durationOr(x.Latency, nanos), short(x.Waiting),
+			short(x.Dead), short(x.Retries), short(x.Failures), size(int64(x.Bytes)))
 	}
 	plugins := table{columns: []column{
 		{title: "PLUGIN", shrink: true}, {title: "PIPELINE", shrink: true}, {title: "SHARE", right: true}, {title: "AN EVENT", right: true},
