@@ -56,8 +56,11 @@ type node struct {
 	text   []byte // nChar
 	set    runeSet
 	first  *symbols // of nSet, once it was asked for
-	refs   []int
-	subs   []*node
+	before *before  // what can stand right before it
+	// nAssert: what comes next in the pattern begins with a character of a word.
+	wordAhead bool
+	refs      []int
+	subs      []*node
 }
 
 const noLimit = -1

@@ -135,6 +135,7 @@ func compileProgram(root *node, groups int) (*program, bool) {
 			}
 		}
 	})
+	root.lookBack(anyBefore, 0)
 	c.add(instruction{op: opFail}, symbols{})
 	end := c.add(instruction{op: opMatch}, anySymbol())
 	start := c.emit(root, end)
@@ -292,6 +293,11 @@ func (c *compiler) emit(n *node, next int32) int32 {
 	case nBehind:
 		return c.lookBehind(n, next, ahead)
 	case nAssert:
+		if n.assert == wordEdge || n.assert == noWordEdge {
+			if is, known := n.isEdge(c.ahead[next]); known && is == (n.assert == wordEdge) {
+				return next
+			}
+		}
 		return c.add(instruction{op: opLineStart + op(n.assert), next: next}, ahead)
 	case nKeep:
 		return c.add(instruction{op: opMarkUndo, n: 0, next: next}, ahead)
@@ -328,6 +334,9 @@ func (c *compiler) capture(n *node, next int32) int32 {
 }
 
 func (c *compiler) lookAhead(n *node, next int32, ahead symbols) int32 {
+	if n.not && n.neverAhead(c.ahead[next]) {
+		return next
+	}
 	if set, ok := n.sub().simple(); ok && len(set) > 0 {
 		cl := c.class(set)
 		return c.add(instruction{op: opAheadIs, class: cl, table: &cl.table, flag: n.not, next: next}, ahead)
@@ -349,6 +358,9 @@ func (c *compiler) lookAhead(n *node, next int32, ahead symbols) int32 {
 
 func (c *compiler) lookBehind(n *node, next int32, ahead symbols) int32 {
 	if set, ok := n.sub().simple(); ok && len(set) > 0 {
+		if n.alwaysBehind(set) {
+			return next
+		}
 		cl := c.class(set)
 		return c.add(instruction{op: opBehindIs, class: cl, table: &cl.table, flag: n.not, next: next}, ahead)
 	}
