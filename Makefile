@@ -7,10 +7,10 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-go fuzz clean
+.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-pipelines bench-go fuzz clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## the binary: ./naru
 	$(GO) build -buildvcs=auto -trimpath -ldflags "-s -w" -o naru .
@@ -54,10 +54,11 @@ generate: ## docs/reference.md, docs/filters.md and docs/inputs-outputs.md, from
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo
 
-bench: ## live documents out of a large repository, beside Lucene's own reader; then bench-graft, bench-logstash (needs Java, Maven, python3)
+bench: ## live documents out of a large repository, beside Lucene's own reader; then bench-graft, bench-logstash, bench-pipelines (needs Java, Maven, python3)
 	bench/bench.sh
 	bench/graft.sh
 	bench/logstash.sh
+	bench/pipelines.sh
 
 bench-carry: ## a million documents into OpenSearch, beside _bulk alone, _reindex and elasticdump (needs Java, Maven, python3, npm)
 	bench/carry.sh
@@ -67,6 +68,9 @@ bench-graft: ## a million documents grafted into OpenSearch, beside naru carry a
 
 bench-logstash: ## Logstash pipelines, beside gogstash (needs python3)
 	bench/logstash.sh
+
+bench-pipelines: ## Kafka, Beats, files, HTTP: events per CPU second, rebalances and restarts, beside gogstash (needs Java, Maven, python3, strace)
+	bench/pipelines.sh
 
 bench-go: ## benchmarks of the packages: MB/s and allocations
 	$(GO) test -run '^$$' -bench . -benchmem -timeout 60m ./...
