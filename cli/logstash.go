@@ -74,6 +74,9 @@ place, before anything runs.`,
 		if err != nil {
 			return err
 		}
+		if f.transact != "" && !f.test {
+			return c.transactLogstash(cmd.Context(), pipelines, f.transact, f.deadTopic)
+		}
 		if f.test {
 			return c.testLogstash(pipelines)
 		}
@@ -92,6 +95,7 @@ type logstashFlags struct {
 	id         string
 	test       bool
 	reload     bool
+	transact   string // the transactional id; "": none
 	interval   time.Duration
 	api        logstashAPI
 }
@@ -107,6 +111,7 @@ type logstashSettings struct {
 	queueBytes     int64  // 0: as many as is usual
 	queueDir       string // "": in data
 	data           string // "": the folder of the user's state
+	deadTopic      string // "": dead letters are files in data
 }
 
 func (f *logstashFlags) add(cmd *cobra.Command) {
@@ -119,6 +124,8 @@ func (f *logstashFlags) add(cmd *cobra.Command) {
 	flags.StringVar(&f.settings, "path.settings", "", "the folder `DIR` with logstash.yml and pipelines.yml")
 	flags.StringVar(&f.id, "pipeline.id", "main", "the pipeline's `NAME`")
 	flags.IntVarP(&f.workers, "pipeline.workers", "w", 0, "how many workers run filters; 0: as many as there are processors")
+	flags.StringVar(&f.transact, "kafka.transactional.id", "", "run a pipeline from Kafka to Kafka in transactions: each result is there once, whatever dies; `NAME` is this copy's own, and stays the same")
+	flags.StringVar(&f.deadTopic, "kafka.dead-letter-topic", "", "the `TOPIC` for dead letters of pipelines with Kafka, as naru kafka dlq reads it; without it they are files in --path.data")
 	f.ordered = choice{value: "auto", of: []string{"auto", "true", "false"}}
 	f.queue = choice{value: "persisted", of: []string{"persisted", "memory"}}
 	flags.Var(&f.ordered, "pipeline.ordered", "whether outputs keep the order of events: `WHEN` true, false, or auto, with one worker")

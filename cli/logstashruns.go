@@ -194,7 +194,7 @@ func (r *logstashRuns) start(run *logstashRun) {
 	o.Addresses, o.Running = &r.addresses, func(now logstash.Running) { run.now.Store(&now) }
 	go func() {
 		defer close(run.ended)
-		_, err := run.pipeline.Run(ctx, o)
+		err := run.run(ctx, o)
 		if err != nil {
 			err = fmt.Errorf("pipeline %s: %w", run.spec.id, err)
 			if r.reloads || len(r.list()) > 1 {
@@ -203,6 +203,20 @@ func (r *logstashRuns) start(run *logstashRun) {
 		}
 		run.err = errors.Join(err, run.pipeline.Close())
 	}()
+}
+
+// run runs the pipeline, with the topic of its dead letters if it has one.
+func (run *logstashRun) run(ctx context.Context, o logstash.RunOptions) (err error) {
+	if run.spec.deadTopic != "" {
+		topic, err := run.pipeline.DeadTopic(ctx, run.spec.deadTopic, run.spec.id)
+		if err != nil {
+			return err
+		}
+		o.Dead = topic
+		defer func() { err = errors.Join(err, topic.Close()) }()
+	}
+	_, err = run.pipeline.Run(ctx, o)
+	return err
 }
 
 // stop stops pipelines once what they have read is written: those that send to others before those others.

@@ -3,6 +3,7 @@ package input
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -308,6 +309,23 @@ type kafkaInput struct {
 	schemas        *kafka.Schemas
 	group          event.Value
 	basic, headers bool
+}
+
+// Group gives the group that the input would be a member of, for whoever reads it in transactions.
+func (k *kafkaInput) Group(log *slog.Logger) (kafka.Group, error) {
+	g := k.template
+	g.Log = log
+	if k.registry != nil && k.schemas == nil {
+		var err error
+		if k.schemas, err = k.registry.Open(); err != nil {
+			return g, err
+		}
+	}
+	if k.schemas != nil {
+		g.Schemas = k.schemas
+	}
+	_, err := g.Options()
+	return g, err
 }
 
 // Open implements Input.

@@ -188,6 +188,9 @@ func (f *toTopic) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, erro
 	return dst, nil
 }
 
+// Writer gives how the output writes, for whoever does so in transactions.
+func (k *kafkaOutput) Writer() kafka.Sink { return k.sink }
+
 // Open implements Output.
 func (k *kafkaOutput) Open(r *Run) (stream.Sink, error) {
 	s := k.sink // each run has its own
