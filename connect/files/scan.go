@@ -435,6 +435,11 @@ func (s *Source) truncated(f *file, st state) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.life++
+	if s.o.Keys {
+		s.forget = append(s.forget, f.key)
+		f.key, s.fresh = s.nextKey, true
+		s.nextKey++
+	}
 	f.read, f.seen, f.skipping, f.finished, f.final, f.suspect = Position{}, 0, false, false, false, false
 	f.acked, f.done, f.noted, f.size, f.imported = Position{}, false, false, 0, false
 	f.head = Head{}

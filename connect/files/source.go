@@ -28,6 +28,9 @@ type Options struct {
 	// as long as it was when it was read. It is called again if it fails, or if the process dies before that it was called is
 	// saved. Never concurrently.
 	Completed func(path string) error
+	// Keys gives records a Key: the 8 bytes (big-endian) of Entry.Key of their file. With the offset it names a line for good: a
+	// file that was truncated gets a new one.
+	Keys bool
 	// Skip leaves files out, beside Config.Exclude.
 	Skip func(path string) bool
 	// MaxRecords and MaxBytes bound batches that have no bounds of their own; 0: 4096, 1 MiB.
@@ -253,9 +256,9 @@ func (s *Source) scan(ctx context.Context, closed <-chan struct{}) {
 		s.poll(now)
 		if !s.c.Once && now.Sub(s.discovered) >= s.c.DiscoverInterval {
 			s.discover(now)
-			if err := s.saveNew(); err != nil {
-				s.log.Warn("the registry of files cannot be saved", "error", err)
-			}
+		}
+		if err := s.saveNew(); err != nil {
+			s.log.Warn("the registry of files cannot be saved", "error", err)
 		}
 		s.sweep(now)
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,9 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/stream"
 )
 
 func TestLinesHaveTheirOffsetAndPath(t *testing.T) {
@@ -381,4 +385,62 @@ func TestAFileOfOtherNatureIsNotRead(t *testing.T) {
 	d := start(t, quick(filepath.Join(dir, "*.log"), filepath.Join(dir, "a.log")), Options{})
 	d.expect("one")
 	d.stop()
+}
+
+func TestATruncatedFileGetsAnotherKeySoThatItsLinesAreNotTakenForThoseBefore(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	write(t, path, "head\none\n")
+	registry := new(Memory)
+	c := quick(path)
+	s, err := New(c, Options{Keys: true, Registry: registry})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	type seen struct {
+		key    string
+		offset int64
+	}
+	all := map[seen]string{}
+	next := make(chan struct{}, 10)
+	ran := make(chan error, 1)
+	go func() {
+		ran <- s.Run(ctx, func(l stream.Stream) {
+			go func() {
+				defer l.Close()
+				for l.Wait(ctx) == nil {
+					var b flow.Batch
+					if l.Read(ctx, &b) != nil {
+						return
+					}
+					for _, r := range b.Records {
+						if len(r.Key) != 8 {
+							t.Errorf("key %x of a record: want 8 bytes", r.Key)
+						}
+						all[seen{string(r.Key), r.Version}] += string(r.Body)
+						next <- struct{}{}
+					}
+					if err := l.Ack(ctx, b.Next); err != nil {
+						t.Error(err)
+					}
+				}
+			}()
+		})
+	}()
+	<-next
+	<-next
+	if err := os.WriteFile(path, []byte("head\n"), 0o600); err != nil { // as copytruncate does
+		t.Fatal(err)
+	}
+	<-next
+	cancel()
+	if err := <-ran; err != nil {
+		t.Fatal(err)
+	}
+	if len(all) != 3 {
+		t.Errorf("lines by key and offset: %v, want 3", all)
+	}
+	if e := registry.Entries(); len(e) != 1 || e[0].Key == 1 || e[0].Offset != 5 {
+		t.Errorf("registry: %+v, want the file under its new key only", e)
+	}
 }
