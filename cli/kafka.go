@@ -21,11 +21,11 @@ func newKafkaCommand(c *common) *cobra.Command {
 	return parent(newCommand(page{
 		use:   "kafka",
 		short: "see how Kafka's topics and groups are, replay records, look into dead-letter topics",
-		long: `Asks a Kafka cluster how it is; nothing but replay and dlq redrive writes, and no group
-is joined or moved. --brokers says which cluster, or NARU_KAFKA_BROKERS; --config FILE, or
-NARU_KAFKA_CONFIG, is a YAML file with the rest: brokers, clientId, tls, sasl. The name and
-the password are in NARU_KAFKA_USERNAME and NARU_KAFKA_PASSWORD, or in the files that the
-configuration names, never in a flag.`,
+		long: `Asks a Kafka cluster how it is; nothing but replay, dlq redrive and groups copy writes, and
+no group that is in use is joined or moved. --brokers says which cluster, or
+NARU_KAFKA_BROKERS; --config FILE, or NARU_KAFKA_CONFIG, is a YAML file with the rest:
+brokers, clientId, tls, sasl. The name and the password are in NARU_KAFKA_USERNAME and
+NARU_KAFKA_PASSWORD, or in the files that the configuration names, never in a flag.`,
 		examples: []example{
 			{"naru kafka doctor --brokers kafka-1:9092", "what is wrong, why, and what to do"},
 			{"naru kafka lag --brokers kafka-1:9092", "how far groups are behind, in records and in time"},

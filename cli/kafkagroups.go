@@ -26,6 +26,7 @@ protocol: it is guessed from the names of assignors and client ids, and marked w
 		},
 		exits: []exit{{exitOK, "listed"}, {exitFailed, "the cluster cannot be asked, or has no such group"}},
 	})
+	cmd.AddCommand(newKafkaCopyCommand(c))
 	var f kafkaFlags
 	f.add(cmd)
 	output := outputFlag(cmd)

@@ -67,7 +67,7 @@ func (f *isolatedFlags) isolated(c *common) (*logstash.Isolated, error) {
 
 // logstashTools are the commands that look at what a pipeline does to events.
 func logstashTools(c *common) []*cobra.Command {
-	return []*cobra.Command{newLogstashExplainCommand(c), newLogstashTestCommand(c), newLogstashProfileCommand(c), newLogstashGraphCommand(c), newLogstashCompileCommand(c)}
+	return []*cobra.Command{newLogstashExplainCommand(c), newLogstashTestCommand(c), newLogstashDiffCommand(c), newLogstashProfileCommand(c), newLogstashGraphCommand(c), newLogstashCompileCommand(c)}
 }
 
 func newLogstashExplainCommand(c *common) *cobra.Command {

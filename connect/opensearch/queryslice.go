@@ -1,6 +1,7 @@
 package opensearch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,7 +92,8 @@ func (s *querySlice) turn(ctx context.Context) error {
 
 func (s *querySlice) ask(ctx context.Context, path string, body []byte) error {
 	ctx, cancel := context.WithCancelCause(ctx)
-	watch := time.AfterFunc(s.r.client.timeout, func() { cancel(errSlow) })
+	patience := cmp.Or(s.r.client.timeout, time.Minute)
+	watch := time.AfterFunc(patience, func() { cancel(errSlow) })
 	answer, err := s.r.client.stream(ctx, Request{Method: http.MethodPost, Path: path, Body: body})
 	watch.Stop()
 	if err != nil {
@@ -101,7 +103,7 @@ func (s *querySlice) ask(ctx context.Context, path string, body []byte) error {
 		cancel(nil)
 		return err
 	}
-	w := &watched{answer: answer, cancel: cancel, timer: watch, patience: s.r.client.timeout}
+	w := &watched{answer: answer, cancel: cancel, timer: watch, patience: patience}
 	s.page, s.body, s.got = newAnswer(w), w, 0
 	if s.pit == "" && s.scroll == "" { // without its id a scroll that is left could not be closed
 		if err := s.page.begin(); err != nil {

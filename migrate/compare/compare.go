@@ -183,8 +183,8 @@ func parseFields(list []string) ([]string, error) {
 
 type comparison struct {
 	o      Options
-	limit  uint64 // hashes of keys below are in the sample; 0: all
-	whole  bool   // documents are read for more than their id
+	limit  uint64                 // hashes of keys below are in the sample; 0: all
+	whole  bool                   // documents are read for more than their id
 	skip   func(path string) bool // which fields are not compared; called concurrently
 	sums   [2]counters
 	sorter [2]*sorter

@@ -111,6 +111,8 @@ func TestEachKindOfChangeIsNamed(t *testing.T) {
 		{`{"x":[1]}`, `{"x":[]}`, "x: now empty"},
 		{`{"tags":["a"]}`, `{"tags":["a","_grokparsefailure"]}`, "tags: has _grokparsefailure"},
 		{`{"tags":["a","b"]}`, `{"tags":["a"]}`, "tags: has no more b"},
+		{`{}`, `{"tags":["_grokparsefailure"]}`, "tags: has _grokparsefailure"},
+		{`{"log":{"tags":["a","b"]}}`, `{"log":{"tags":[]}}`, "log.tags: has no more a, log.tags: has no more b"},
 		{`{"l":[{"a":1},{"a":2}]}`, `{"l":[{"a":1},{"a":"2"}]}`, "l[].a: string"},
 		{`{"l":[{"a":1},{"a":2}]}`, `{"l":[{"a":2},{"a":1}]}`, "l: order"},
 		{`{"a.b":1}`, `{"a":{"b":1}}`, "a.b: dotted name"},

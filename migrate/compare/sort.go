@@ -52,7 +52,9 @@ const (
 	mostRecord = 1 << 30 // bytes of a key or a document
 )
 
-func newSorter(dir string, budget int) *sorter { return &sorter{dir: dir, budget: max(budget, leastRoom)} }
+func newSorter(dir string, budget int) *sorter {
+	return &sorter{dir: dir, budget: max(budget, leastRoom)}
+}
 
 // add copies a record: its key, and two pieces that make up the rest. It is called concurrently.
 func (s *sorter) add(key, rest, more []byte) error {

@@ -314,8 +314,9 @@ func (t *tally) report(r *Report) {
 // mostShownPatterns is how many patterns a report has.
 const mostShownPatterns = 50
 
-// nearly reports that n is nine tenths of all at least.
+// nearly reports that n is nine tenths of all at least; mostly, that it is half.
 func nearly(n, all int64) bool { return n*10 >= all*9 }
+func mostly(n, all int64) bool { return n*2 >= all }
 
 // settle decides which fields have another name, or a copy, and says of how many documents that explains the differences.
 func (t *tally) settle(r *Report) map[changeKey]int64 {
@@ -353,7 +354,7 @@ func (t *tally) settle(r *Report) map[changeKey]int64 {
 			continue
 		}
 		if c.removed {
-			if taken[c.from] || !nearly(c.n, count(c.from, Removed)) {
+			if taken[c.from] || !mostly(c.n, count(c.from, Removed)) {
 				continue
 			}
 			taken[c.from] = true

@@ -2,6 +2,7 @@ package compare
 
 import (
 	"bytes"
+	"strings"
 )
 
 // A Kind is what happened to a field.
@@ -70,6 +71,15 @@ func (w *walk) single(n *node, path string, k Kind) {
 		}
 		return
 	}
+	if n.kind == list && len(n.items) > 0 && isTags(path) && words(n.items) {
+		none := &node{kind: list, raw: []byte("[]")}
+		if k == Removed {
+			w.elements(path, n, none, n.items, nil)
+		} else {
+			w.elements(path, none, n, nil, n.items)
+		}
+		return
+	}
 	class := ""
 	switch {
 	case n.kind == null:
@@ -134,10 +144,10 @@ func (w *walk) lists(a, b *node, path string) {
 			}
 		}
 		return
-	case len(a.items) == 0:
+	case len(a.items) == 0 && !isTags(path):
 		w.note(path, Changed, classWasEmpty, a, b)
 		return
-	case len(b.items) == 0:
+	case len(b.items) == 0 && !isTags(path):
 		w.note(path, Changed, classNowEmpty, a, b)
 		return
 	}
@@ -154,16 +164,23 @@ func (w *walk) lists(a, b *node, path string) {
 		}
 	}
 	if len(gone)+len(come) <= mostElements && words(gone) && words(come) {
-		for _, n := range gone {
-			w.note(path, Changed, classHasNot+n.text(), a, b)
-		}
-		for _, n := range come {
-			w.note(path, Changed, classHas+n.text(), a, b)
-		}
+		w.elements(path, a, b, gone, come)
 		return
 	}
 	w.note(path, Changed, classElements, a, b)
 }
+
+func (w *walk) elements(path string, a, b *node, gone, come []*node) {
+	for _, n := range gone {
+		w.note(path, Changed, classHasNot+n.text(), a, b)
+	}
+	for _, n := range come {
+		w.note(path, Changed, classHas+n.text(), a, b)
+	}
+}
+
+// isTags reports that a field is a list of tags: one without any is the same as none.
+func isTags(path string) bool { return path == "tags" || strings.HasSuffix(path, ".tags") }
 
 // words reports that all are short strings.
 func words(ns []*node) bool {

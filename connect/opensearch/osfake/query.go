@@ -249,6 +249,9 @@ func (s *Server) query(v any) (func(ix *index, v *version) bool, *apiError) {
 		return func(ix *index, v *version) bool {
 			return has(ix, v, f.name, func(typ string, x any) bool {
 				for _, b := range bounds {
+					if !slices.Contains([]string{"gt", "gte", "lt", "lte"}, b.name) {
+						continue
+					}
 					w := comparable(typ, b.value)
 					if x == nil || w == nil {
 						return false
