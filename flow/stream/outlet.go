@@ -176,14 +176,18 @@ func bodies(recs []flow.Record) int {
 
 // write writes until every record is delivered or dead, or the pipe stops.
 func (w *writing) write() {
+	began := time.Now()
 	for failures := 1; ; failures++ {
 		w.stats.Writing.add(1)
-		began := time.Now()
+		tried := time.Now()
 		err := w.Write(w.ctx, w.recs)
-		w.stats.Nanos.add(int64(time.Since(began)))
+		w.stats.Nanos.add(int64(time.Since(tried)))
 		w.stats.Writing.add(-1)
 		w.stats.Writes.add(1)
 		if err == nil {
+			if failures > 1 {
+				w.o.Log.Warn("an output writes again", "output", w.Sinks[w.port].ID, "records", len(w.recs), "after", time.Since(began).Round(time.Millisecond))
+			}
 			w.all()
 			return
 		}

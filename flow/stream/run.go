@@ -118,6 +118,7 @@ func Run(ctx context.Context, p Pipe, o Options) error {
 		}
 	}()
 	err := r.run()
+	r.tellAll()
 	stopReading()
 	<-watched
 	return err
@@ -153,6 +154,9 @@ type run struct {
 	numbers  Counter // of streams
 	outlets  []*outlet
 	holds    bool // stages hold records back
+
+	dead   sync.Mutex // guards graves
+	graves map[string]*grave
 }
 
 // A job is a batch on its way.
@@ -321,6 +325,7 @@ func (r *run) bury(o *outlet, recs []flow.Record, why []error) bool {
 	for failures := 1; ; failures++ {
 		err := r.Dead.Bury(r.ctx, recs, why)
 		if err == nil {
+			r.mourn(name, len(recs), why[0])
 			return true
 		}
 		if r.ctx.Err() != nil {

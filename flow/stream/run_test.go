@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -261,7 +262,7 @@ func TestDrainingDeliversWhatWasReadAndStoppingGivesItUp(t *testing.T) {
 			ended := make(chan error)
 			go func() { ended <- Run(ctx, p, Options{Drain: drain}) }()
 			time.Sleep(3500 * time.Millisecond)
-		synctest.Wait()
+			synctest.Wait()
 			if hard {
 				cancel()
 			} else {
@@ -339,6 +340,62 @@ func TestWhatASinkRefusesIsADeadLetterAndTheRestIsDelivered(t *testing.T) {
 			if s.acked != 500 {
 				t.Errorf("%s: %d are acknowledged", s.name, s.acked)
 			}
+		}
+	})
+}
+
+func TestDeadLettersAndOutputsThatWriteAgainAreLoggedButNotOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start, failures := time.Now(), 0
+		sink := &written{before: func(recs []flow.Record) error {
+			if recs[0].Version >= 900 && time.Since(start) < 3*time.Minute {
+				failures++
+				return errors.New("the connection is refused")
+			}
+			time.Sleep(100 * time.Millisecond)
+			var some flow.Failures
+			for i := range recs {
+				if recs[i].Version < 900 {
+					some = append(some, flow.Failure{Index: i, Err: flow.Permanent(fmt.Errorf("poison %d", recs[i].Version))})
+				}
+			}
+			if some == nil {
+				return nil
+			}
+			return some
+		}}
+		var log strings.Builder
+		p := Pipe{
+			Sources: []Input{{"in", &texts{streams: []*text{newText("a", 910, 1)}}}}, Dead: &graves{},
+			Sinks: []Output{{"out", Sink{Sink: sink, MaxRecords: 1, InOrder: true}}}, Stage: func(bool) Stage { return &program{} },
+		}
+		if err := Run(t.Context(), p, Options{Log: slog.New(slog.NewTextHandler(&log, nil))}); err != nil {
+			t.Fatal(err)
+		}
+		var dead []int
+		again := 0
+		for line := range strings.Lines(log.String()) {
+			if strings.Contains(line, "are dead letters") {
+				_, rest, _ := strings.Cut(line, " records=")
+				n := 0
+				if _, err := fmt.Sscan(rest, &n); err != nil {
+					t.Fatal(line)
+				}
+				dead = append(dead, n)
+			}
+			if strings.Contains(line, "writes again") {
+				again++
+			}
+		}
+		sum := 0
+		for _, n := range dead {
+			sum += n
+		}
+		if sum != 900 || dead[0] != 1 || len(dead) > 5 || !strings.Contains(log.String(), `error="poison 0"`) {
+			t.Errorf("logged dead letters: %d, of 900", dead)
+		}
+		if failures < 3 || again != 1 {
+			t.Errorf("%d failures; %d times an output writes again\n%s", failures, again, log.String())
 		}
 	})
 }
