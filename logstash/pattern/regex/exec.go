@@ -37,20 +37,15 @@ func (m *Match) grow() bool {
 
 // run tries to match at pos. It leaves the places of groups in m.slots, and counts down m.left at each failure and along runs.
 func (p *program) run(in []byte, pos int, m *Match) outcome {
-	var (
-		code   = p.code
-		slots  = m.slots
-		stack  = m.stack
-		sp     = 0
-		pc     = p.start
-		aux    int32
-		pushed entry
-	)
+	// What few instructions need is in m, not in variables: there are not enough registers, and all that is in none has to be
+	// saved at each instruction.
+	code, pc := p.code, p.start
+	m.height = 0
 	for {
 		i := &code[pc]
 		switch i.op {
 		case opMatch:
-			slots[1] = int32(pos)
+			m.slots[1] = int32(pos)
 			return matched
 		case opJump:
 			pc = i.next
@@ -75,7 +70,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 					pc = i.next
 					continue
 				case decode:
-					if w := i.class.width(in[pos:]); w > 0 {
+					if w := i.more.class.width(in[pos:]); w > 0 {
 						pos += w
 						pc = i.next
 						continue
@@ -93,7 +88,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			if pos < len(in) && i.table[in[pos]] == single {
 				pc = i.next
 				if pos++; i.table2[in[pos-1]] != 0 {
-					pushed = entry{pc, int32(pos - 1), 0}
+					m.pushed = entry{i.next, int32(pos - 1), 0}
 					goto push
 				}
 				continue
@@ -112,7 +107,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 					break
 				}
 			}
-			pushed = entry{i.alt, int32(end), int32(low)}
+			m.pushed = entry{i.alt, int32(end), int32(low)}
 			pos = end
 			pc = i.next
 			if end > low {
@@ -120,14 +115,14 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			}
 			continue
 		case opGiveBack:
-			low := int(aux)
+			low := int(m.low)
 			end := i.giveBack(in, low, pos)
 			if end < 0 {
 				m.left -= (pos - low) / stepBytes
 				break
 			}
 			m.left -= (pos - end) / stepBytes
-			pushed = entry{pc, int32(end), aux}
+			m.pushed = entry{i.alt, int32(end), m.low}
 			pos = end
 			pc = i.next
 			if end > low {
@@ -144,7 +139,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				break
 			}
 			m.left -= (end - pos) / stepBytes
-			pushed = entry{i.alt, int32(end), 0}
+			m.pushed = entry{i.alt, int32(end), 0}
 			pos = end
 			pc = i.next
 			goto push
@@ -158,12 +153,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				break
 			}
 			m.left -= (end - pos) / stepBytes
-			pushed = entry{pc, int32(end), 0}
+			m.pushed = entry{i.alt, int32(end), 0}
 			pos = end
 			pc = i.next
 			goto push
 		case opFork:
-			pushed = entry{i.alt, int32(pos), 0}
+			m.pushed = entry{i.alt, int32(pos), 0}
 			pc = i.next
 			goto push
 		case opDispatch:
@@ -179,19 +174,25 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opMark:
-			slots[i.n] = int32(pos)
+			m.slots[i.n] = int32(pos)
 			pc = i.next
 			continue
 		case opMarkUndo:
-			pushed = entry{^i.n, slots[i.n], 0}
-			slots[i.n] = int32(pos)
+			m.pushed = entry{^i.n, m.slots[i.n], 0}
+			m.slots[i.n] = int32(pos)
 			pc = i.next
 			goto push
 		case opClear:
-			pushed = entry{^i.n, slots[i.n], 0}
-			slots[i.n] = -1
+			m.pushed = entry{^i.n, m.slots[i.n], 0}
+			m.slots[i.n] = -1
 			pc = i.next
 			goto push
+		case opUnset:
+			for _, g := range i.more.refs {
+				m.slots[2*g+1] = -1
+			}
+			pc = i.next
+			continue
 		case opLineStart:
 			if pos == 0 || pos < len(in) && in[pos-1] == '\n' {
 				pc = i.next
@@ -246,25 +247,25 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opBackref, opBackrefFold:
-			if n := i.backref(in, pos, slots); n >= 0 {
+			if n := i.backref(in, pos, m.slots); n >= 0 {
 				pos += n
 				pc = i.next
 				continue
 			}
 		case opCond:
-			if pc = i.alt; slots[2*i.n+1] >= 0 {
+			if pc = i.alt; m.slots[2*i.n+1] >= 0 {
 				pc = i.next
 			}
 			if pc != 0 {
 				continue
 			}
 		case opEmptyStart:
-			pushed = entry{^i.n, slots[i.n], 0}
-			slots[i.n] = int32(pos)
+			m.pushed = entry{^i.n, m.slots[i.n], 0}
+			m.slots[i.n] = int32(pos)
 			pc = i.next
 			goto push
 		case opEmptyEnd:
-			if slots[i.n] == int32(pos) {
+			if m.slots[i.n] == int32(pos) {
 				pc = i.alt
 			} else {
 				pc = i.next
@@ -273,21 +274,20 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opEmptyStartGroups:
-			for sp+2*len(i.more.refs) > len(stack) {
+			for m.height+2*len(i.more.refs) > len(m.stack) {
 				if !m.grow() {
 					return exhausted
 				}
-				stack = m.stack
 			}
-			sp = i.keepGroups(slots, stack, sp)
-			pushed = entry{^i.n, slots[i.n], 0}
-			slots[i.n] = int32(pos)
+			m.height = i.keepGroups(m.slots, m.stack, m.height)
+			m.pushed = entry{^i.n, m.slots[i.n], 0}
+			m.slots[i.n] = int32(pos)
 			pc = i.next
 			goto push
 		case opEmptyEndGroups:
 			again, ok := true, true
-			if slots[i.n] == int32(pos) {
-				again, ok = i.groupsMoved(slots, int32(pos))
+			if m.slots[i.n] == int32(pos) {
+				again, ok = i.groupsMoved(m.slots, int32(pos))
 			}
 			if !ok {
 				break
@@ -299,12 +299,12 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				continue
 			}
 		case opCountStart:
-			pushed = entry{^i.n, slots[i.n], 0}
-			slots[i.n] = 0
+			m.pushed = entry{^i.n, m.slots[i.n], 0}
+			m.slots[i.n] = 0
 			pc = i.next
 			goto push
 		case opCount:
-			count := slots[i.n]
+			count := m.slots[i.n]
 			switch {
 			case count < i.min:
 				pc = i.next
@@ -313,45 +313,45 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				pc = i.alt
 				continue
 			case i.flag:
-				pushed = entry{i.next, int32(pos), 0}
+				m.pushed = entry{i.next, int32(pos), 0}
 				pc = i.alt
 			default:
-				pushed = entry{i.alt, int32(pos), 0}
+				m.pushed = entry{i.alt, int32(pos), 0}
 				pc = i.next
 			}
 			goto push
 		case opCountMore:
-			pushed = entry{^i.n, slots[i.n], 0}
-			slots[i.n]++
+			m.pushed = entry{^i.n, m.slots[i.n], 0}
+			m.slots[i.n]++
 			pc = i.next
 			goto push
 		case opAtomicStart:
-			slots[i.n] = int32(sp)
+			m.slots[i.n] = int32(m.height)
 			pc = i.next
 			continue
 		case opAtomicEnd:
-			sp = cut(stack, int(slots[i.n]), sp, i.flag)
+			m.height = cut(m.stack, int(m.slots[i.n]), m.height, i.flag)
 			pc = i.next
 			continue
 		case opAheadStart:
-			slots[i.n], slots[i.n+1] = int32(sp), int32(pos)
+			m.slots[i.n], m.slots[i.n+1] = int32(m.height), int32(pos)
 			pc = i.next
 			continue
 		case opAheadEnd:
-			sp = cut(stack, int(slots[i.n]), sp, i.flag)
-			pos = int(slots[i.n+1])
+			m.height = cut(m.stack, int(m.slots[i.n]), m.height, i.flag)
+			pos = int(m.slots[i.n+1])
 			pc = i.next
 			continue
 		case opNotStart:
-			slots[i.n] = int32(sp)
-			pushed = entry{i.alt, int32(pos), 0}
+			m.slots[i.n] = int32(m.height)
+			m.pushed = entry{i.alt, int32(pos), 0}
 			pc = i.next
 			goto push
 		case opNotEnd:
-			for low := int(slots[i.n]); sp > low; {
-				sp--
-				if e := stack[sp]; e.pc < 0 {
-					slots[^e.pc] = e.pos
+			for low := int(m.slots[i.n]); m.height > low; {
+				m.height--
+				if e := m.stack[m.height]; e.pc < 0 {
+					m.slots[^e.pc] = e.pos
 				}
 			}
 		case opBack:
@@ -408,7 +408,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 					break
 				}
 			}
-			pushed = entry{i.alt, int32(end), int32(low)}
+			m.pushed = entry{i.alt, int32(end), int32(low)}
 			pos = end
 			pc = i.next
 			if end > low {
@@ -444,7 +444,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 				m.left -= n / stepBytes
 			}
 			if end-pos >= int(i.min) {
-				slots[i.n], slots[i.alt] = int32(pos), int32(end)
+				m.slots[i.n], m.slots[i.alt] = int32(pos), int32(end)
 				pos = end
 				pc = i.next
 				continue
@@ -459,7 +459,7 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			}
 			if end >= int(i.min) {
 				if i.op == opUntilMarks {
-					slots[i.n], slots[i.alt] = int32(pos), int32(pos+end)
+					m.slots[i.n], m.slots[i.alt] = int32(pos), int32(pos+end)
 				}
 				pos += end
 				pc = i.next
@@ -468,30 +468,30 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 		case opCharMark:
 			if pos < len(in) && in[pos] == i.b {
 				pos++
-				slots[i.n] = int32(pos)
+				m.slots[i.n] = int32(pos)
 				pc = i.next
 				continue
 			}
 		case opMarkChar:
 			if pos < len(in) && in[pos] == i.b {
-				slots[i.n] = int32(pos)
+				m.slots[i.n] = int32(pos)
 				pos++
 				pc = i.next
 				continue
 			}
 		case opMarkCharMark:
 			if pos < len(in) && in[pos] == i.b {
-				slots[i.n] = int32(pos)
+				m.slots[i.n] = int32(pos)
 				pos++
-				slots[i.alt] = int32(pos)
+				m.slots[i.alt] = int32(pos)
 				pc = i.next
 				continue
 			}
 		case opMarkTextMark:
 			if text := i.more.text; len(in)-pos >= len(text) && string(in[pos:pos+len(text)]) == text {
-				slots[i.n] = int32(pos)
+				m.slots[i.n] = int32(pos)
 				pos += len(text)
-				slots[i.alt] = int32(pos)
+				m.slots[i.alt] = int32(pos)
 				pc = i.next
 				continue
 			}
@@ -508,27 +508,24 @@ func (p *program) run(in []byte, pos int, m *Match) outcome {
 			return exhausted
 		}
 		for {
-			if sp == 0 {
+			if m.height == 0 {
 				return failed
 			}
-			sp--
-			e := &stack[sp]
+			m.height--
+			e := &m.stack[m.height]
 			if e.pc >= 0 {
-				pc, pos, aux = e.pc, int(e.pos), e.aux
+				pc, pos, m.low = e.pc, int(e.pos), e.aux
 				break
 			}
-			slots[^e.pc] = e.pos
+			m.slots[^e.pc] = e.pos
 		}
 		continue
 	push:
-		if uint(sp) >= uint(len(stack)) {
-			if !m.grow() {
-				return exhausted
-			}
-			stack = m.stack
+		if uint(m.height) >= uint(len(m.stack)) && !m.grow() {
+			return exhausted
 		}
-		stack[sp] = pushed
-		sp++
+		m.stack[m.height] = m.pushed
+		m.height++
 	}
 }
 

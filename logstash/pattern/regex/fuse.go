@@ -130,7 +130,7 @@ func fused(code []instruction, i instruction) instruction {
 			return instruction{op: opCharMark, n: a.n, b: i.b, next: a.next}
 		}
 	case opSet:
-		if a := next(i); a.op == opSet && i.class.ascii() && a.class.ascii() {
+		if a := next(i); a.op == opSet && i.more.class.ascii() && a.more.class.ascii() {
 			return instruction{op: opPair, table: i.table, table2: a.table, next: a.next}
 		}
 	default: // the other instructions

@@ -80,7 +80,7 @@ func (i *instruction) isNext(in []byte, pos int) bool {
 	case single:
 		return true
 	case decode:
-		return i.class.width(in[pos:]) > 0
+		return i.more.class.width(in[pos:]) > 0
 	}
 	return false
 }

@@ -25,12 +25,35 @@ func optimize(n *node) *node {
 			return n.sub()
 		}
 	case nAtomic:
-		if k := n.sub().kind; k == nChar || k == nSet || k == nEmpty {
+		if k := n.sub().kind; k == nChar || k == nSet || k == nEmpty || endsAtomic(n.sub()) {
 			return n.sub()
 		}
 	default: // the other nodes
 	}
 	return n
+}
+
+// endsAtomic tells whether n is an atomic group, perhaps behind places and looks at one character, so that there is no way back
+// into n.
+func endsAtomic(n *node) bool {
+	if n.kind == nAtomic {
+		return true
+	}
+	if n.kind != nCat || n.subs[len(n.subs)-1].kind != nAtomic {
+		return false
+	}
+	for _, s := range n.subs[:len(n.subs)-1] {
+		switch s.kind {
+		case nAssert:
+		case nAhead, nBehind:
+			if _, simple := s.sub().simple(); !simple {
+				return false
+			}
+		default: // the other nodes
+			return false
+		}
+	}
+	return true
 }
 
 func joined(n *node) *node {

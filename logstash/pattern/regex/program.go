@@ -19,14 +19,15 @@ const (
 	opRun          // min to max characters of class, none given back
 	opMaybe        // one character of class or none; given back where table2 has its byte
 	opGreedy       // like opRun, giving back where what follows can begin (table2, end); alt is its opGiveBack
-	opGiveBack     // where a greedy run goes on after a failure
+	opGiveBack     // where a greedy run goes on after a failure; alt is itself
 	opLazy         // min characters of class and as many more as needed; alt is its opTakeMore
-	opTakeMore     // where a lazy run goes on after a failure
+	opTakeMore     // where a lazy run goes on after a failure; alt is itself
 	opFork         // tries next, then alt
 	opDispatch     // goes on where targets has the byte ahead
 	opMark         // slot n is the position
 	opMarkUndo     // the same; the old value comes back on the way back
 	opClear        // slot n is unset; the old value comes back
+	opUnset        // the groups refs are unset
 	opLineStart    // the places of assert
 	opLineEnd
 	opTextStart
@@ -86,15 +87,15 @@ type instruction struct {
 	min, max int32
 	table    *[256]uint8 // of class, for runs or for one character
 	table2   *[256]uint8 // what can begin behind a run: 1
-	class    *class
 	targets  *[257]int32 // opDispatch: twice the instruction, and one more if the byte is taken
 	more     *operands
 }
 
-// operands are the larger ones.
+// operands are the larger ones, and those that are rarely looked at.
 type operands struct {
-	text string
-	refs []int32
+	text  string
+	refs  []int32
+	class *class
 }
 
 // program is a pattern ready to run.
@@ -115,6 +116,7 @@ type compiler struct {
 	slots    int
 	loose    map[int]bool // groups under an alternative or a quantifier
 	refd     map[int]bool // groups that are referred to
+	unset    map[int]bool // groups that are unset by the ways that leave them out
 	classes  map[string]*class
 	tooLarge bool
 }
@@ -135,6 +137,7 @@ func compileProgram(root *node, groups int) (*program, bool) {
 			}
 		}
 	})
+	c.unset = findUnset(root, c.loose, c.refd)
 	root.lookBack(anyBefore, 0)
 	c.add(instruction{op: opFail}, symbols{})
 	end := c.add(instruction{op: opMatch}, anySymbol())
@@ -190,7 +193,7 @@ func (c *compiler) isSure(i instruction) bool {
 	switch i.op {
 	case opMatch, opAtomicEnd, opAheadEnd, opNotEnd:
 		return true
-	case opMark, opMarkUndo, opClear, opEmptyStart:
+	case opMark, opMarkUndo, opClear, opUnset, opEmptyStart:
 		return c.sure[i.next]
 	case opRun, opGreedy, opMaybe:
 		return i.min == 0 && c.sure[i.next]
@@ -253,7 +256,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 			return 0
 		}
 		cl := c.class(n.set)
-		return c.add(instruction{op: opSet, class: cl, table: &cl.table, next: next}, ahead)
+		return c.add(instruction{op: opSet, more: &cl.as, table: &cl.table, next: next}, ahead)
 	case nCat:
 		for i := len(n.subs) - 1; i >= 0; i-- {
 			next = c.emit(n.subs[i], next)
@@ -262,7 +265,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 	case nAlt:
 		choices := make([]choice, len(n.subs))
 		for i, s := range n.subs {
-			choices[i] = choice{firstOf(s, c.ahead[next], 0), c.emit(s, next)}
+			choices[i] = choice{firstOf(s, c.ahead[next], 0), c.unsetOf(n.subs, i, c.emit(s, next))}
 		}
 		return c.dispatch(choices)
 	case nRepeat:
@@ -322,7 +325,7 @@ func (c *compiler) emit(n *node, next int32) int32 {
 func (c *compiler) capture(n *node, next int32) int32 {
 	begin, end := int32(2*n.group), int32(2*n.group+1)
 	mark := opMark
-	if c.loose[n.group] || c.refd[n.group] {
+	if c.loose[n.group] && !c.unset[n.group] || c.refd[n.group] {
 		mark = opMarkUndo
 	}
 	next = c.add(instruction{op: mark, n: end, next: next}, c.ahead[next])
@@ -339,7 +342,7 @@ func (c *compiler) lookAhead(n *node, next int32, ahead symbols) int32 {
 	}
 	if set, ok := n.sub().simple(); ok && len(set) > 0 {
 		cl := c.class(set)
-		return c.add(instruction{op: opAheadIs, class: cl, table: &cl.table, flag: n.not, next: next}, ahead)
+		return c.add(instruction{op: opAheadIs, more: &cl.as, table: &cl.table, flag: n.not, next: next}, ahead)
 	}
 	s := c.slot()
 	if n.not {
@@ -362,7 +365,7 @@ func (c *compiler) lookBehind(n *node, next int32, ahead symbols) int32 {
 			return next
 		}
 		cl := c.class(set)
-		return c.add(instruction{op: opBehindIs, class: cl, table: &cl.table, flag: n.not, next: next}, ahead)
+		return c.add(instruction{op: opBehindIs, more: &cl.as, table: &cl.table, flag: n.not, next: next}, ahead)
 	}
 	width := int32(n.width)
 	if n.not {

@@ -120,6 +120,10 @@ type Match struct {
 	left  int // steps
 	from  int
 	n     int // groups
+
+	height int   // of the stack
+	pushed entry // what is being put on it
+	low    int32 // the lower end of the run that is gone back into
 }
 
 // Group gives the place of group n (0: the whole match); ok is false if it took no part.

@@ -26,6 +26,9 @@ func (c *compiler) repeat(n *node, next int32) int32 {
 		next = c.loop(n, next)
 	default:
 		exit := next
+		if n.max == 1 {
+			exit = c.unsetOf(n.subs, -1, exit)
+		}
 		for range n.max - n.min {
 			next = c.either(n, choice{firstOf(body, c.ahead[next], 0), c.emit(body, next)}, choice{c.ahead[exit], exit})
 		}
@@ -144,6 +147,9 @@ func (c *compiler) run(n *node, set runeSet, next int32) int32 {
 	back := i
 	back.op = more
 	i.alt = c.add(back, ahead)
+	if !c.tooLarge {
+		c.code[i.alt].alt = i.alt
+	}
 	return c.add(i, ahead)
 }
 
@@ -154,7 +160,7 @@ func (c *compiler) possessive(n *node, set runeSet, next int32) int32 {
 
 func (c *compiler) runOf(n *node, set runeSet, next int32) instruction {
 	cl := c.class(set)
-	i := instruction{op: opRun, class: cl, table: &cl.table, next: next, min: int32(n.min), max: int32(n.max)}
+	i := instruction{op: opRun, more: &cl.as, table: &cl.table, next: next, min: int32(n.min), max: int32(n.max)}
 	i.ascii = set[len(set)-1] < utf8.RuneSelf
 	if n.max == noLimit {
 		i.table = &cl.run

@@ -37,7 +37,7 @@ func (i *instruction) span(in []byte, pos int) int {
 			if p == len(in) || table[in[p]] == outside {
 				break
 			}
-			w := i.class.width(in[p:])
+			w := i.more.class.width(in[p:])
 			if w == 0 {
 				break
 			}
@@ -56,7 +56,7 @@ func (i *instruction) span(in []byte, pos int) int {
 			left--
 			continue
 		case decode:
-			if w := i.class.width(in[p:]); w > 0 {
+			if w := i.more.class.width(in[p:]); w > 0 {
 				p += w
 				left--
 				continue
@@ -103,11 +103,11 @@ func (i *instruction) giveBack(in []byte, low, end int) int {
 // one gives the end of the character at pos if it is of the class, else -1.
 func (i *instruction) one(in []byte, pos int) int {
 	if pos < len(in) {
-		switch i.class.table[in[pos]] {
+		switch i.more.class.table[in[pos]] {
 		case single:
 			return pos + 1
 		case decode:
-			if w := i.class.width(in[pos:]); w > 0 {
+			if w := i.more.class.width(in[pos:]); w > 0 {
 				return pos + w
 			}
 		}
@@ -138,7 +138,7 @@ func (i *instruction) until(in []byte, pos int) int {
 		case single:
 			pos++
 		default:
-			w := i.class.width(in[pos:])
+			w := i.more.class.width(in[pos:])
 			if w == 0 {
 				return -1
 			}

@@ -225,10 +225,12 @@ type class struct {
 	table [256]uint8 // by the first byte of a character
 	run   [256]uint8 // the same for runs without a limit, which may go byte by byte if all beyond ASCII is in
 	all   bool       // has every character beyond ASCII
+	as    operands   // of an instruction
 }
 
 func newClass(s runeSet) *class {
 	c := &class{set: s}
+	c.as.class = c
 	beyond := s.and(runeSet{utf8.RuneSelf, lastRune})
 	c.all = len(beyond) == 2 && beyond[0] == utf8.RuneSelf && beyond[1] == lastRune
 	first := s.firstBytes()
