@@ -32,7 +32,7 @@ func elasticsearchOnly(v Version) bool { return !v.OpenSearch }
 
 // routes is what the fake answers. The first that fits counts.
 func routes() []route {
-	return []route{
+	return append(pluginRoutes(), []route{
 		{"GET|HEAD", "/", "info", "", nil, (*Server).info},
 
 		{"POST|PUT", "/_bulk", "bulk", writing + " _source", nil, (*Server).bulk},
@@ -125,7 +125,7 @@ func routes() []route {
 		{"GET|HEAD", "/{index}", "get_index", options + patience + " flat_settings include_defaults local features", nil, (*Server).getIndex},
 		{"PUT", "/{index}", "create_index", patience + " wait_for_active_shards", nil, (*Server).createIndex},
 		{"DELETE", "/{index}", "delete_index", options + patience, nil, (*Server).deleteIndex},
-	}
+	}...)
 }
 
 const healthy = " wait_for_status wait_for_no_relocating_shards wait_for_no_initializing_shards wait_for_active_shards wait_for_nodes wait_for_events level local awareness_attribute"

@@ -119,7 +119,8 @@ type Server struct {
 	streams      map[string][]string // data streams: their indices, in order
 	tasks        map[string]*task
 	taskLooks    int
-	shelves      map[string]shelf // by the first part of their path
+	shelves      map[string]shelf              // by the first part of their path
+	kept         map[string]map[string]*policy // ISM and snapshot policies, by the name of their member and their own
 }
 
 type node struct {

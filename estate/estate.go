@@ -1,0 +1,62 @@
+// Package estate brings a cluster to what a directory in Git declares: index and component templates, ISM and snapshot
+// policies, ingest pipelines, aliases, roles and their mappings, cluster settings. Bodies are the system's own JSON;
+// nothing is modelled anew here.
+//
+// Read gives what is Desired, Observe what is there and what was applied last, NewPlan the difference as data. Apply does
+// exactly a plan, and leaves a record in the cluster, by which the next plan, Undo and FindDrift know what naru did.
+package estate
+
+import (
+	"cmp"
+	"encoding/json"
+	"slices"
+	"strings"
+)
+
+// A Kind is one kind of object. Its name is that of its folder.
+type Kind string
+
+// The kinds.
+const (
+	ClusterSettings    Kind = "cluster-settings"
+	IngestPipelines    Kind = "ingest-pipelines"
+	ComponentTemplates Kind = "component-templates"
+	ISMPolicies        Kind = "ism-policies"
+	IndexTemplates     Kind = "index-templates"
+	Aliases            Kind = "aliases"
+	SnapshotPolicies   Kind = "snapshot-policies"
+	Roles              Kind = "roles"
+	RoleMappings       Kind = "role-mappings"
+)
+
+// Kinds lists the kinds in the order in which they are applied: what others name comes first.
+var Kinds = []Kind{
+	ClusterSettings, IngestPipelines, ComponentTemplates, ISMPolicies, IndexTemplates, Aliases, SnapshotPolicies, Roles, RoleMappings,
+}
+
+// A Key names an object of a cluster.
+type Key struct {
+	Kind Kind   `json:"kind"`
+	Name string `json:"name"`
+}
+
+func (k Key) String() string { return string(k.Kind) + "/" + k.Name }
+
+// compareKeys orders by when kinds are applied, then by name.
+func compareKeys(a, b Key) int {
+	return cmp.Or(cmp.Compare(slices.Index(Kinds, a.Kind), slices.Index(Kinds, b.Kind)), strings.Compare(a.Name, b.Name))
+}
+
+// A Body is an object's JSON: nil, bool, string, json.Number, []any and map[string]any below it.
+type Body = map[string]any
+
+// text is a body as canonical JSON: sorted keys, nothing escaped for HTML.
+func text(v any) json.RawMessage {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("BUG: " + err.Error()) // it came from JSON
+	}
+	return json.RawMessage(strings.TrimSuffix(b.String(), "\n"))
+}

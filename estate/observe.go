@@ -1,0 +1,180 @@
+package estate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/narudata/naru/connect/opensearch"
+)
+
+// Observed is what a cluster has of the kinds that matter to an estate, and what was applied to it last.
+type Observed struct {
+	Cluster opensearch.Info
+	Records map[Key]*Record // of all estates
+	Indices []IndexFact
+	Missing map[Kind]error    // kinds that the cluster does not have
+	Managed map[string]string // indices with the ISM policy that manages them; nil: not known
+
+	live map[Kind]map[string]*Live
+}
+
+// IndexFact is what a plan needs to know of an index.
+type IndexFact struct {
+	Name      string
+	Created   time.Time
+	Bytes     int64 // of all copies
+	Documents int64
+}
+
+// Observe asks the cluster. It lists each kind at once: some ten requests, however many objects there are.
+func Observe(ctx context.Context, c *opensearch.Client, d *Desired) (*Observed, error) {
+	recorded, err := records(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[Kind]bool{}
+	for key := range d.Objects {
+		wanted[key.Kind] = true
+	}
+	for key, r := range recorded {
+		if r.ownedBy(d) {
+			wanted[key.Kind] = true
+		}
+	}
+	if wanted[ComponentTemplates] {
+		wanted[IndexTemplates] = true // whose indices are touched
+	}
+	o, err := observe(ctx, c, wanted)
+	if err != nil {
+		return nil, err
+	}
+	o.Records = recorded
+	for key := range d.Objects {
+		if err := o.Missing[key.Kind]; err != nil {
+			return nil, fmt.Errorf("%s: %w", d.Objects[key].Files[0], err)
+		}
+	}
+	return o, nil
+}
+
+// observe lists the wanted kinds, and the indices.
+func observe(ctx context.Context, c *opensearch.Client, wanted map[Kind]bool) (*Observed, error) {
+	o := &Observed{Cluster: c.Info(), Missing: map[Kind]error{}, live: map[Kind]map[string]*Live{}}
+	type listed struct {
+		kind Kind
+		all  map[string]*Live
+		err  error
+	}
+	results := make([]listed, len(Kinds))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, k := range Kinds {
+		if !wanted[k] {
+			continue
+		}
+		g.Go(func() error {
+			all, err := kinds[k].list(ctx, c)
+			if err != nil && !errors.Is(err, errNoAPI) {
+				return fmt.Errorf("list the %s of %s: %w", k, c, err)
+			}
+			results[i] = listed{k, all, err}
+			return nil
+		})
+	}
+	g.Go(func() (err error) {
+		o.Indices, err = indexFacts(ctx, c)
+		return err
+	})
+	if wanted[ISMPolicies] {
+		g.Go(func() (err error) {
+			o.Managed, err = managed(ctx, c)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for _, r := range results {
+		switch {
+		case r.err != nil:
+			o.Missing[r.kind] = r.err
+		case r.all != nil:
+			o.live[r.kind] = r.all
+		}
+	}
+	return o, nil
+}
+
+func indexFacts(ctx context.Context, c *opensearch.Client) ([]IndexFact, error) {
+	var rows []struct {
+		Index   string  `json:"index"`
+		Created string  `json:"creation.date"`
+		Bytes   *string `json:"store.size"`
+		Docs    *string `json:"docs.count"`
+	}
+	const path = "/_cat/indices?format=json&bytes=b&h=index,creation.date,store.size,docs.count&expand_wildcards=all"
+	if err := c.JSON(ctx, http.MethodGet, path, nil, &rows); err != nil {
+		return nil, fmt.Errorf("list the indices of %s: %w", c, err)
+	}
+	number := func(s *string) int64 {
+		if s == nil {
+			return 0
+		}
+		n, err := strconv.ParseInt(*s, 10, 64)
+		if err != nil {
+			return 0
+		}
+		return n
+	}
+	facts := make([]IndexFact, len(rows))
+	for i, r := range rows {
+		facts[i] = IndexFact{Name: r.Index, Created: time.UnixMilli(number(&r.Created)).UTC(), Bytes: number(r.Bytes), Documents: number(r.Docs)}
+	}
+	return facts, nil
+}
+
+// managed says which indices have which policy. A cluster without the plugin, or a user who may not ask: nil.
+func managed(ctx context.Context, c *opensearch.Client) (map[string]string, error) {
+	answer, err := call(ctx, c, http.MethodGet, "/_plugins/_ism/explain/*?size=10000", nil)
+	if _, refused := errors.AsType[*opensearch.StatusError](err); refused || errors.Is(err, errNoAPI) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]string{}
+	for index, x := range answer {
+		entry, _ := x.(map[string]any)
+		for _, name := range []string{"policy_id", "index.plugins.index_state_management.policy_id"} {
+			if id, ok := entry[name].(string); ok && id != "" {
+				out[index] = id
+			}
+		}
+	}
+	return out, nil
+}
+
+// view is the object as the cluster has it, as far as it is the declared one's, or the recorded one's.
+func (o *Observed) view(key Key, bodies ...Body) *Live {
+	if key.Kind == ClusterSettings {
+		return settingsView(o.live[key.Kind][wholeCluster], bodies...)
+	}
+	return o.live[key.Kind][key.Name]
+}
+
+// look is view of one object as it is now.
+func look(ctx context.Context, c *opensearch.Client, key Key, bodies ...Body) (*Live, error) {
+	live, err := kinds[key.Kind].get(ctx, c, key.Name)
+	if err != nil {
+		return nil, fmt.Errorf("look at %s: %w", key, err)
+	}
+	if key.Kind == ClusterSettings {
+		return settingsView(live, bodies...), nil
+	}
+	return live, nil
+}

@@ -1,0 +1,467 @@
+package estate
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/narudata/naru/connect/opensearch"
+)
+
+// An Action is what is done to an object.
+type Action string
+
+// The actions.
+const (
+	Create Action = "create"
+	Update Action = "change"
+	Delete Action = "delete"
+	Adopt  Action = "adopt"  // it is there and is taken over as it is; nothing is changed
+	Forget Action = "forget" // it is gone already, or given back: only the record goes
+)
+
+// A Risk says how much care a change wants.
+type Risk string
+
+// The risks, from the least.
+const (
+	NoRisk Risk = "none"
+	Low    Risk = "low"
+	Medium Risk = "medium"
+	High   Risk = "high"
+)
+
+var risks = []Risk{NoRisk, Low, Medium, High}
+
+func worse(a, b Risk) Risk {
+	return risks[max(0, slices.Index(risks, a), slices.Index(risks, b))]
+}
+
+// A Change is what happens to one object.
+type Change struct {
+	Key
+	Action  Action   `json:"action"`
+	Fields  []Field  `json:"fields,omitempty"`
+	Effects []string `json:"effects,omitempty"` // what it means, beyond the fields
+	Risk    Risk     `json:"risk"`
+	// Irreversible says what an undo would not bring back; "": an undo brings all back.
+	Irreversible string   `json:"irreversible,omitempty"`
+	Outside      bool     `json:"changed_outside,omitempty"` // it is not as it was applied last
+	Problem      string   `json:"problem,omitempty"`         // why it cannot be applied
+	Files        []string `json:"files,omitempty"`
+
+	Body     json.RawMessage `json:"body,omitempty"`     // what is sent
+	Declared json.RawMessage `json:"declared,omitempty"` // what the record says was declared, afterwards
+	Before   Seen            `json:"before"`
+	// Then is what the record is afterwards, for an undo; nil: what Declared says.
+	Then *Record `json:"then,omitempty"`
+
+	pending bool // an apply began it and did not finish
+}
+
+// Seen is the state of an object that a plan was made from. An apply refuses another one.
+type Seen struct {
+	Hash   string    `json:"hash"` // of the canonical body; "absent"
+	SeqNo  int64     `json:"seq_no,omitempty"`
+	Term   int64     `json:"term,omitempty"`
+	Record seenState `json:"record"`
+}
+
+// PlanVersion is the format of plans.
+const PlanVersion = "naru.dev/plan/v1"
+
+// A Plan is all that it takes for a cluster to be what is declared.
+type Plan struct {
+	Version     string            `json:"version"`
+	ID          string            `json:"id"`
+	What        string            `json:"what"` // apply, undo, repair
+	Undoes      string            `json:"undoes,omitempty"`
+	Estate      string            `json:"estate"`
+	Environment string            `json:"environment"`
+	Target      opensearch.Target `json:"target"`
+	Cluster     Cluster           `json:"cluster"`
+	Commit      Commit            `json:"commit,omitzero"`
+	Made        time.Time         `json:"made"`
+	Changes     []Change          `json:"changes"` // in the order in which they are applied
+	Unchanged   int               `json:"unchanged"`
+	Notes       []string          `json:"notes,omitempty"`
+}
+
+// A Cluster is what a plan is for, and no other.
+type Cluster struct {
+	Name    string `json:"name"`
+	UUID    string `json:"uuid"`
+	Version string `json:"version"`
+}
+
+// Problems counts the changes that cannot be applied.
+func (p *Plan) Problems() int {
+	n := 0
+	for i := range p.Changes {
+		if p.Changes[i].Problem != "" {
+			n++
+		}
+	}
+	return n
+}
+
+// Count counts the changes with an action.
+func (p *Plan) Count(a Action) int {
+	n := 0
+	for i := range p.Changes {
+		if p.Changes[i].Action == a {
+			n++
+		}
+	}
+	return n
+}
+
+// NewPlan compares what is declared, what was applied last and what is there. It asks the cluster about templates and
+// pipelines that differ: whether it would take them, and whether two ways of writing mean the same.
+func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed, now time.Time) (*Plan, error) {
+	p := newPlan("apply", d, o, now)
+	var mu sync.Mutex // guards p.Changes and p.Unchanged
+	g, ctx := errgroup.WithContext(ctx)
+	const questions = 8 // at a time
+	g.SetLimit(questions)
+	for _, key := range o.relevant(d) {
+		change := decide(d, o, key)
+		if change == nil {
+			p.Unchanged++
+			continue
+		}
+		g.Go(func() error {
+			same, err := change.ask(ctx, c, o)
+			if err != nil {
+				return fmt.Errorf("ask %s about %s: %w", c, key, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if same {
+				p.Unchanged++
+				return nil
+			}
+			p.Changes = append(p.Changes, *change)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i := range p.Changes {
+		explain(&p.Changes[i], d, o, now)
+	}
+	p.order()
+	p.finish()
+	return p, nil
+}
+
+func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
+	return &Plan{
+		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Commit: d.Commit, Made: now.UTC(),
+		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String()}, Changes: []Change{},
+	}
+}
+
+// finish gives the plan its id: a hash of what it holds.
+func (p *Plan) finish() {
+	p.ID = ""
+	sum := sha256.Sum256(text(p))
+	p.ID = hex.EncodeToString(sum[:6])
+}
+
+// ReadPlan reads a plan that was written to a file, and refuses one that was changed since.
+func ReadPlan(file string) (*Plan, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	p := new(Plan)
+	if err := json.Unmarshal(b, p); err != nil {
+		return nil, fmt.Errorf("%s is no plan: %w", file, err)
+	}
+	if p.Version != PlanVersion {
+		return nil, fmt.Errorf("%s has the version %q, not %s: make it anew with this naru", file, p.Version, PlanVersion)
+	}
+	id := p.ID
+	if p.finish(); p.ID != id {
+		return nil, fmt.Errorf("%s is not what `naru plan` wrote: its id is %s, its content's %s; make it anew", file, id, p.ID)
+	}
+	for i := range p.Changes {
+		if ch := &p.Changes[i]; kinds[ch.Kind] == nil || ch.Name == "" {
+			return nil, fmt.Errorf("%s: change %d is of no kind that naru knows: %q", file, i+1, ch.Key)
+		}
+	}
+	return p, p.Target.Validate()
+}
+
+// relevant gives the keys of what is declared, and of what the estate owns.
+func (o *Observed) relevant(d *Desired) []Key {
+	all := map[Key]bool{}
+	for key := range d.Objects {
+		all[key] = true
+	}
+	for key, r := range o.Records {
+		if r.ownedBy(d) && kinds[key.Kind] != nil {
+			all[key] = true
+		}
+	}
+	return slices.SortedFunc(maps.Keys(all), compareKeys)
+}
+
+// decoded is a body of a record.
+func decoded(raw json.RawMessage) Body {
+	if len(raw) == 0 {
+		return nil
+	}
+	b, err := decodeBody(raw)
+	if err != nil {
+		return nil // then it counts as never applied
+	}
+	return b
+}
+
+// declaredBody is the body that the cluster is to have: patterns of an alias as indices.
+func (o *Observed) declaredBody(key Key, body Body) Body {
+	if key.Kind == Aliases && body != nil {
+		return expanded(body, o.Indices)
+	}
+	return body
+}
+
+// decide says what happens to one object; nil: nothing.
+func decide(d *Desired, o *Observed, key Key) *Change {
+	r := o.Records[key]
+	var declared Body
+	ch := &Change{Key: key, Risk: NoRisk}
+	if obj := d.Objects[key]; obj != nil {
+		declared, ch.Files = o.declaredBody(key, obj.Body), obj.Files
+	}
+	var lastDeclared, lastObserved Body
+	if r != nil {
+		lastDeclared, lastObserved = decoded(r.Declared), decoded(r.Observed)
+		ch.Before.Record = r.state
+		ch.pending = r.Pending != nil
+	}
+	live := o.view(key, declared, lastDeclared, pendingBody(r))
+	ch.see(live)
+	if r != nil && !r.ownedBy(d) {
+		ch.Action = Update
+		ch.Problem = fmt.Sprintf("it belongs to the environment %s of the estate %s; remove it there first, or give it another name here", r.Environment, r.Estate)
+		return ch
+	}
+	if live != nil && live.Reserved && declared != nil {
+		ch.Action = Update
+		ch.Problem = "it is reserved: the system has it from its own files, and lets nobody change it by its API"
+		return ch
+	}
+	was := canonical(key, bodyOf(live))
+	if lastObserved != nil {
+		ch.Outside = !equal(was, lastObserved)
+	}
+	switch {
+	case declared == nil:
+		return ch.gone(live, r, was)
+	case live == nil:
+		ch.Action = Create
+		ch.send(declared)
+		return ch
+	}
+	want := canonical(key, declared)
+	compared := clone(want)
+	if key.Kind == Aliases {
+		leaveWriteIndex(compared, live)
+	}
+	ch.Fields = compare(compared, was, lastDeclared, lastObserved)
+	switch {
+	case r == nil:
+		ch.Action = Adopt // as it is: what is different stays for the next plan
+		ch.Declared = text(was)
+		if len(ch.Fields) == 0 {
+			ch.Declared = text(want)
+		}
+	case len(ch.Fields) > 0:
+		ch.Action = Update
+		ch.send(declared)
+	case ch.pending || lastObserved == nil || ch.Outside && key.Kind != Aliases:
+		ch.Action, ch.Declared = Adopt, text(want) // it is as it should be; the record does not know
+	default:
+		return nil
+	}
+	return ch
+}
+
+// gone decides about what is not declared any more.
+func (ch *Change) gone(live *Live, r *Record, was Body) *Change {
+	intent := pendingBody(r)
+	switch {
+	case live == nil:
+		ch.Action = Forget
+	case len(r.Observed) == 0 && (intent == nil || len(compare(canonical(ch.Key, intent), was, nil, nil)) > 0):
+		ch.Action = Forget // an apply meant to make it and did not: what is there is somebody else's
+	default:
+		ch.Action = Delete
+	}
+	return ch
+}
+
+// pendingBody is what an apply meant to send and did not say it did.
+func pendingBody(r *Record) Body {
+	if r == nil || r.Pending == nil {
+		return nil
+	}
+	return decoded(r.Pending.Declared)
+}
+
+func bodyOf(live *Live) Body {
+	if live == nil {
+		return nil
+	}
+	return live.Body
+}
+
+// see notes the state of the object that the change is made from.
+func (ch *Change) see(live *Live) {
+	ch.Before.Hash = hash(canonical(ch.Key, bodyOf(live)))
+	if live != nil {
+		ch.Before.SeqNo, ch.Before.Term = live.SeqNo, live.Term
+	}
+}
+
+// send sets what is sent and recorded.
+func (ch *Change) send(declared Body) {
+	ch.Body, ch.Declared = text(declared), text(canonical(ch.Key, declared))
+}
+
+// ask has the cluster say whether it would take the body, and whether it and what is there mean the same.
+func (ch *Change) ask(ctx context.Context, c *opensearch.Client, o *Observed) (same bool, err error) {
+	ask := kinds[ch.Kind].ask
+	if ask == nil || ch.Problem != "" || ch.Action != Create && ch.Action != Update {
+		return false, nil
+	}
+	effect, err := ask(ctx, c, decoded(ch.Body))
+	if e, refused := errors.AsType[*opensearch.StatusError](err); refused && !e.Temporary() && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 403 {
+		ch.Problem = "the cluster would refuse it: " + e.Reason
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if effect == nil || ch.Action != Update || slices.ContainsFunc(ch.Fields, func(f Field) bool { return !under(f.Path, "template.mappings") }) {
+		return false, nil
+	}
+	is, err := ask(ctx, c, o.view(ch.Key).Body)
+	if err != nil {
+		return false, nil //nolint:nilerr // what is there is odd; then the difference counts
+	}
+	return equal(effect, is), nil
+}
+
+// order sorts the changes into the order of their application: what others name first, deletions last and the other
+// way round.
+func (p *Plan) order() {
+	removes := func(c *Change) bool { return c.Action == Delete || c.Action == Forget }
+	slices.SortFunc(p.Changes, func(a, b Change) int {
+		switch {
+		case removes(&a) && removes(&b):
+			return compareKeys(b.Key, a.Key)
+		case removes(&a):
+			return 1
+		case removes(&b):
+			return -1
+		}
+		return compareKeys(a.Key, b.Key)
+	})
+	p.orderPipelines()
+}
+
+// orderPipelines puts pipelines before those that call them. Where they call each other in a circle, the order by name
+// is as good as any.
+func (p *Plan) orderPipelines() {
+	first := slices.IndexFunc(p.Changes, func(c Change) bool { return c.Kind == IngestPipelines && len(c.Body) > 0 })
+	if first < 0 {
+		return
+	}
+	last := first
+	for last < len(p.Changes) && p.Changes[last].Kind == IngestPipelines && p.Changes[last].Action != Delete && p.Changes[last].Action != Forget {
+		last++
+	}
+	section := p.Changes[first:last]
+	index := map[string]int{}
+	for i := range section {
+		index[section[i].Name] = i
+	}
+	var out []Change
+	done := map[string]bool{}
+	var add func(i int)
+	add = func(i int) {
+		if done[section[i].Name] {
+			return
+		}
+		done[section[i].Name] = true
+		for _, called := range pipelinesIn(decoded(section[i].Body)) {
+			if j, ok := index[called]; ok {
+				add(j)
+			}
+		}
+		out = append(out, section[i])
+	}
+	for i := range section {
+		add(i)
+	}
+	copy(section, out)
+}
+
+// pipelinesIn are the pipelines that a pipeline's processors call.
+func pipelinesIn(v any) []string {
+	var out []string
+	switch v := v.(type) {
+	case map[string]any:
+		if called, ok := v["pipeline"].(map[string]any); ok {
+			if name, ok := called["name"].(string); ok {
+				out = append(out, name)
+			}
+		}
+		for _, x := range v {
+			out = append(out, pipelinesIn(x)...)
+		}
+	case []any:
+		for _, x := range v {
+			out = append(out, pipelinesIn(x)...)
+		}
+	}
+	return out
+}
+
+// Summary says in one line what the plan does.
+func (p *Plan) Summary() string {
+	if len(p.Changes) == 0 {
+		return fmt.Sprintf("No changes: the cluster has what is declared (%d unchanged).", p.Unchanged)
+	}
+	var parts []string
+	for _, a := range []struct {
+		action Action
+		text   string
+	}{{Create, "create"}, {Update, "change"}, {Delete, "delete"}, {Adopt, "adopt"}, {Forget, "forget"}} {
+		if n := p.Count(a.action); n > 0 {
+			parts = append(parts, fmt.Sprintf("%d to %s", n, a.text))
+		}
+	}
+	risk := NoRisk
+	for i := range p.Changes {
+		risk = worse(risk, p.Changes[i].Risk)
+	}
+	return fmt.Sprintf("%s, %d unchanged. Highest risk: %s.", strings.Join(parts, ", "), p.Unchanged, cmp.Or(risk, NoRisk))
+}

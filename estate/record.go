@@ -1,0 +1,312 @@
+package estate
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/narudata/naru/connect/opensearch"
+)
+
+// RecordIndex is where a cluster keeps what naru applied to it. It has one document for each object that an estate owns
+// (Record), one for each apply (Applied), and one for each change that an apply began (journalEntry).
+const RecordIndex = ".naru-estate"
+
+// A Record says who owns an object, what was declared when it was last applied, and what the system made of that. Bodies
+// are canonical.
+type Record struct {
+	Key
+	Estate      string          `json:"estate"`
+	Environment string          `json:"environment"`
+	Declared    json.RawMessage `json:"declared,omitempty"` // none: it was never applied to its end
+	Observed    json.RawMessage `json:"observed,omitempty"`
+	Apply       string          `json:"apply,omitempty"` // the id of the apply that wrote Observed
+	Commit      Commit          `json:"commit,omitzero"`
+	By          string          `json:"by,omitempty"`
+	At          time.Time       `json:"at,omitzero"`
+	// Pending is what an apply began and did not say to have finished.
+	Pending *Pending `json:"pending,omitempty"`
+
+	state seenState
+}
+
+// ownedBy reports that the record is the environment's. Two environments of an estate in one cluster own different objects.
+func (r *Record) ownedBy(d *Desired) bool {
+	return r.Estate == d.Estate && r.Environment == d.Environment
+}
+
+// Pending is an intent: written before the object is changed.
+type Pending struct {
+	Apply    string          `json:"apply"`
+	Action   Action          `json:"action"`
+	Declared json.RawMessage `json:"declared,omitempty"`
+}
+
+// seenState is the state of a document that was seen: what compare-and-set compares. Term 0: there was none.
+type seenState struct {
+	SeqNo int64 `json:"seq_no"`
+	Term  int64 `json:"term"`
+}
+
+// Applied is one apply.
+type Applied struct {
+	ID          string    `json:"apply"`
+	Plan        string    `json:"plan"`
+	Estate      string    `json:"estate"`
+	Environment string    `json:"environment"`
+	What        string    `json:"what"` // apply, undo, repair
+	Undoes      string    `json:"undoes,omitempty"`
+	Commit      Commit    `json:"commit,omitzero"`
+	By          string    `json:"by"`
+	Started     time.Time `json:"started"`
+	Finished    time.Time `json:"finished,omitzero"`
+	Changes     int       `json:"changes"`
+	Done        int       `json:"done"`
+	Failed      string    `json:"failed,omitempty"`
+}
+
+// journalEntry is what one change of an apply found, from which it can be undone.
+type journalEntry struct {
+	Apply  string          `json:"apply"`
+	N      int             `json:"n"`
+	Change *Change         `json:"change"`
+	Before json.RawMessage `json:"before,omitempty"` // canonical; none: there was none
+	Record *Record         `json:"record,omitempty"` // as it was
+}
+
+// document is how all three are kept: what is searched for beside what is only kept.
+type document struct {
+	Type        string          `json:"type"` // object, apply, change
+	Sort        string          `json:"sort"`
+	Estate      string          `json:"estate"`
+	Environment string          `json:"environment"`
+	Apply       string          `json:"apply,omitempty"`
+	Kind        Kind            `json:"kind,omitempty"`
+	Name        string          `json:"name,omitempty"`
+	Body        json.RawMessage `json:"body"`
+}
+
+func keyword() map[string]any { return map[string]any{"type": "keyword", "ignore_above": 8191} }
+
+func ensureRecordIndex(ctx context.Context, c *opensearch.Client) error {
+	_, err := c.Do(ctx, opensearch.Request{Method: http.MethodHead, Path: "/" + RecordIndex})
+	if err == nil || !isMissing(err) {
+		return err
+	}
+	err = c.JSON(ctx, http.MethodPut, "/"+RecordIndex, map[string]any{
+		"settings": map[string]any{"index": map[string]any{"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true}},
+		"mappings": map[string]any{"dynamic": false, "properties": map[string]any{
+			"type": keyword(), "sort": keyword(), "estate": keyword(), "environment": keyword(), "apply": keyword(), "kind": keyword(), "name": keyword(),
+			"body": map[string]any{"type": "object", "enabled": false},
+		}},
+	}, nil)
+	if e, ok := errors.AsType[*opensearch.StatusError](err); ok && e.Type == "resource_already_exists_exception" {
+		return nil
+	}
+	return err
+}
+
+// objectID is the id of an object's document: one, whoever owns it.
+func objectID(key Key) string {
+	sum := sha256.Sum256([]byte(key.String()))
+	return "object-" + hex.EncodeToString(sum[:16])
+}
+
+func changeID(apply string, n int) string { return fmt.Sprintf("change-%s-%05d", apply, n) }
+
+// records reads all objects' documents, whoever owns them.
+func records(ctx context.Context, c *opensearch.Client) (map[Key]*Record, error) {
+	all := map[Key]*Record{}
+	err := each(ctx, c, map[string]any{"term": map[string]any{"type": "object"}}, func(h *hit) error {
+		r, err := h.record()
+		if err == nil {
+			all[r.Key] = r
+		}
+		return err
+	})
+	return all, err
+}
+
+// hit is one document as the cluster gives it.
+type hit struct {
+	ID     string   `json:"_id"`
+	SeqNo  int64    `json:"_seq_no"`
+	Term   int64    `json:"_primary_term"`
+	Source document `json:"_source"`
+	Sort   []any    `json:"sort"`
+}
+
+func (h *hit) record() (*Record, error) {
+	r := &Record{state: seenState{h.SeqNo, h.Term}}
+	if err := json.Unmarshal(h.Source.Body, r); err != nil {
+		return nil, fmt.Errorf("document %s of %s: %w", h.ID, RecordIndex, err)
+	}
+	return r, nil
+}
+
+const recordPage = 2000 // documents of one answer
+
+// each reads the documents that query finds, in pages. An index that is not there has none.
+func each(ctx context.Context, c *opensearch.Client, query any, f func(*hit) error) error {
+	err := c.JSON(ctx, http.MethodPost, "/"+RecordIndex+"/_refresh", nil, nil)
+	if isMissing(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("refresh %s: %w", RecordIndex, err)
+	}
+	search := map[string]any{
+		"size": recordPage, "sort": []any{map[string]any{"sort": "asc"}}, "seq_no_primary_term": true, "track_total_hits": false,
+		"query": map[string]any{"bool": map[string]any{"filter": []any{query}}},
+	}
+	for {
+		var answer struct {
+			TimedOut bool `json:"timed_out"`
+			Shards   struct {
+				Failed int `json:"failed"`
+			} `json:"_shards"`
+			Hits struct {
+				Hits []hit `json:"hits"`
+			} `json:"hits"`
+		}
+		if err := c.JSON(ctx, http.MethodPost, "/"+RecordIndex+"/_search", search, &answer); err != nil {
+			return fmt.Errorf("read %s: %w", RecordIndex, err)
+		}
+		if answer.TimedOut || answer.Shards.Failed > 0 {
+			return fmt.Errorf("read %s: a search gave a part of the answer only", RecordIndex)
+		}
+		hits := answer.Hits.Hits
+		for i := range hits {
+			if err := f(&hits[i]); err != nil {
+				return err
+			}
+		}
+		if len(hits) < recordPage {
+			return nil
+		}
+		search["search_after"] = hits[len(hits)-1].Sort
+	}
+}
+
+// errMoved is that somebody else changed a record or an object since it was looked at.
+var errMoved = errors.New("somebody else changed it since")
+
+// put writes r if its document is still as it was seen.
+func (r *Record) put(ctx context.Context, c *opensearch.Client) error {
+	id := objectID(r.Key)
+	path := "/" + RecordIndex + "/_create/" + id
+	if r.state.Term != 0 {
+		path = fmt.Sprintf("/%s/_doc/%s?if_seq_no=%d&if_primary_term=%d", RecordIndex, id, r.state.SeqNo, r.state.Term)
+	}
+	doc := document{Type: "object", Sort: r.String(), Estate: r.Estate, Environment: r.Environment, Apply: r.Apply, Kind: r.Kind, Name: r.Name, Body: text(r)}
+	var answer hit
+	err := c.JSON(ctx, http.MethodPut, path, doc, &answer)
+	if isConflict(err) {
+		return fmt.Errorf("the record of %s: %w", r.Key, errMoved)
+	}
+	if err != nil {
+		return fmt.Errorf("write the record of %s: %w", r.Key, err)
+	}
+	r.state = seenState{answer.SeqNo, answer.Term}
+	return nil
+}
+
+// drop removes r's document if it is still as it was seen.
+func (r *Record) drop(ctx context.Context, c *opensearch.Client) error {
+	if r.state.Term == 0 {
+		return nil
+	}
+	path := fmt.Sprintf("/%s/_doc/%s?if_seq_no=%d&if_primary_term=%d", RecordIndex, objectID(r.Key), r.state.SeqNo, r.state.Term)
+	err := c.JSON(ctx, http.MethodDelete, path, nil, nil)
+	switch {
+	case isMissing(err):
+		return nil
+	case isConflict(err):
+		return fmt.Errorf("the record of %s: %w", r.Key, errMoved)
+	case err != nil:
+		return fmt.Errorf("remove the record of %s: %w", r.Key, err)
+	}
+	return nil
+}
+
+func isConflict(err error) bool {
+	e, ok := errors.AsType[*opensearch.StatusError](err)
+	return ok && e.Status == http.StatusConflict
+}
+
+func (a *Applied) put(ctx context.Context, c *opensearch.Client) error {
+	doc := document{Type: "apply", Sort: a.Started.Format(time.RFC3339Nano), Estate: a.Estate, Environment: a.Environment, Apply: a.ID, Body: text(a)}
+	if err := c.JSON(ctx, http.MethodPut, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(a.ID), doc, nil); err != nil {
+		return fmt.Errorf("write the record of apply %s: %w", a.ID, err)
+	}
+	return nil
+}
+
+// writeJournal writes all entries, durably, before the first change.
+func writeJournal(ctx context.Context, c *opensearch.Client, a *Applied, entries []*journalEntry) error {
+	const page = 500
+	for from := 0; from < len(entries); from += page {
+		var body bytes.Buffer
+		lines := json.NewEncoder(&body)
+		for _, e := range entries[from:min(from+page, len(entries))] {
+			id := changeID(e.Apply, e.N)
+			doc := document{Type: "change", Sort: id, Estate: a.Estate, Environment: a.Environment, Apply: e.Apply, Kind: e.Change.Kind, Name: e.Change.Name, Body: text(e)}
+			if err := errors.Join(lines.Encode(map[string]any{"index": map[string]any{"_id": id}}), lines.Encode(doc)); err != nil {
+				return err
+			}
+		}
+		b, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/" + RecordIndex + "/_bulk", Type: "application/x-ndjson", Body: body.Bytes()})
+		if err != nil {
+			return fmt.Errorf("write the journal of apply %s: %w", a.ID, err)
+		}
+		var answer struct {
+			Errors bool `json:"errors"`
+		}
+		if err := json.Unmarshal(b, &answer); err != nil || answer.Errors {
+			return fmt.Errorf("the journal of apply %s could not be written whole (%v): %.300s", a.ID, err, b)
+		}
+	}
+	return nil
+}
+
+// journal reads the entries of an apply, in order.
+func journal(ctx context.Context, c *opensearch.Client, apply string) ([]*journalEntry, error) {
+	var out []*journalEntry
+	query := map[string]any{"bool": map[string]any{"filter": []any{
+		map[string]any{"term": map[string]any{"type": "change"}}, map[string]any{"term": map[string]any{"apply": apply}},
+	}}}
+	err := each(ctx, c, query, func(h *hit) error {
+		e := new(journalEntry)
+		if err := json.Unmarshal(h.Source.Body, e); err != nil {
+			return fmt.Errorf("document %s of %s: %w", h.ID, RecordIndex, err)
+		}
+		out = append(out, e)
+		return nil
+	})
+	return out, err
+}
+
+// History lists the applies of an environment, the last one first.
+func History(ctx context.Context, c *opensearch.Client, d *Desired) ([]Applied, error) {
+	var out []Applied
+	query := map[string]any{"bool": map[string]any{"filter": []any{
+		map[string]any{"term": map[string]any{"type": "apply"}}, map[string]any{"term": map[string]any{"estate": d.Estate}},
+		map[string]any{"term": map[string]any{"environment": d.Environment}},
+	}}}
+	err := each(ctx, c, query, func(h *hit) error {
+		var a Applied
+		if err := json.Unmarshal(h.Source.Body, &a); err != nil {
+			return fmt.Errorf("document %s of %s: %w", h.ID, RecordIndex, err)
+		}
+		out = append([]Applied{a}, out...)
+		return nil
+	})
+	return out, err
+}
