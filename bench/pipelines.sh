@@ -1,12 +1,12 @@
 #!/bin/bash
 # pipelines.sh [RUNS=3]: pipelines in production. Medians of RUNS:
-#   Kafka -> grok, date -> OpenSearch    EVENTS (500,000) lines of an access log from a real broker, to a server that keeps nothing
+#   Kafka -> grok, date -> OpenSearch    EVENTS (1,000,000) lines of an access log from a real broker, to a server that keeps nothing
 #   Beats -> OpenSearch                  as many events from CONNECTIONS (4) that send as Filebeat does
 #   file -> Kafka                        as many lines, as JSON
 #   tcp -> null                          as many events, with a disk queue (queue.type: persisted) and without (memory)
 #   http -> null                         as many events in requests of 100, with a disk queue
 # Given are the CPU seconds and the peak memory of the one process that is measured, and not of brokers, servers and those who
-# send. Every event must have arrived, once. Beside it gogstash, on PEER_EVENTS (50,000), where it has the plugins; PEER=no
+# send. Every event must have arrived, once. Beside it gogstash, on PEER_EVENTS (20,000), where it has the plugins; PEER=no
 # leaves it out. Then once, unless MOVES=no: members of a group that come and go, and servers that are restarted, under load
 # (see moves/main.go). JOBS names what is to be done: "kafka beats file tcp http moves". Needs python3, Java and Maven for the broker, and
 # strace to count fsyncs; NARU is a binary to measure instead of this tree's.
@@ -16,7 +16,7 @@ root=$(dirname "$here")
 cache=${NARU_CACHE:-$root/.cache}
 export NARU_CACHE=$cache
 out=$cache/bench
-runs=${1:-3} events=${EVENTS:-500000} peer_events=${PEER_EVENTS:-50000} conns=${CONNECTIONS:-4} kafka=${KAFKA:-4.4.0}
+runs=${1:-3} events=${EVENTS:-1000000} peer_events=${PEER_EVENTS:-20000} conns=${CONNECTIONS:-4} kafka=${KAFKA:-4.4.0}
 jobs=" ${JOBS:-kafka beats file tcp http moves} "
 peer=$out/gogstash
 peer_version=v0.0.0-20260819065957-49cf379a400b
