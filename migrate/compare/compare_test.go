@@ -409,7 +409,7 @@ func TestAMillionRecordsAreComparedInLittleMemory(t *testing.T) {
 }
 
 func TestManyRunsAreMergedIntoOne(t *testing.T) {
-	const n = 40_000
+	const n = 23_000 // a little more than mostRuns of the smallest runs
 	body := func(i int) string { return fmt.Sprintf(`{"n":%d,"pad":%q}`, i, strings.Repeat("x", 5000)) }
 	dir := t.TempDir()
 	r := compared(t, made{n, 7, body}, made{n, 3, body}, Options{MemoryBytes: 1, Dir: dir})

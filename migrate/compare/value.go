@@ -158,14 +158,19 @@ func (p *parser) value(depth int) (*node, error) {
 }
 
 func (p *parser) word(n *node) error {
-	for word, k := range map[string]kind{"null": null, "true": boolean, "false": boolean} {
-		if bytes.HasPrefix(p.in[p.i:], []byte(word)) {
-			n.kind = k
-			p.i += len(word)
-			return nil
-		}
+	n.kind = boolean
+	switch rest := p.in[p.i:]; {
+	case bytes.HasPrefix(rest, []byte("null")):
+		n.kind = null
+		p.i += len("null")
+	case bytes.HasPrefix(rest, []byte("true")):
+		p.i += len("true")
+	case bytes.HasPrefix(rest, []byte("false")):
+		p.i += len("false")
+	default:
+		return p.wrong("no value")
 	}
-	return p.wrong("no value")
+	return nil
 }
 
 func (p *parser) number() error {
