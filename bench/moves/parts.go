@@ -33,7 +33,7 @@ func start(log string, environment []string, name string, args ...string) (*chil
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.Command(name, args...), log: f, ended: make(chan struct{})}
+	c := &child{cmd: exec.CommandContext(context.Background(), name, args...), log: f, ended: make(chan struct{})}
 	c.cmd.Stdout, c.cmd.Stderr, c.cmd.Env = f, f, append(os.Environ(), environment...)
 	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
@@ -118,7 +118,7 @@ func startBroker(ctx context.Context, o options) (*broker, error) {
 // freeRow finds n ports in a row that nobody listens at.
 func freeRow(n int) (first int, err error) {
 	for range 50 {
-		l, err := net.Listen("tcp4", "127.0.0.1:0")
+		l, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", "127.0.0.1:0")
 		if err != nil {
 			return 0, err
 		}
@@ -127,7 +127,7 @@ func freeRow(n int) (first int, err error) {
 		_ = l.Close()
 		free := first+n < 1<<16
 		for i := 0; free && i < n; i++ {
-			l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+i)))
+			l, err := new(net.ListenConfig).Listen(context.Background(), "tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(first+i)))
 			if free = err == nil; free {
 				_ = l.Close()
 			}

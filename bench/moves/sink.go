@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ type arrived struct {
 }
 
 func listen() (*sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +62,7 @@ func (s *sink) url() string { return "http://" + s.address }
 
 // open listens again where it did before.
 func (s *sink) open() error {
-	l, err := net.Listen("tcp", s.address)
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", s.address)
 	if err != nil {
 		return err
 	}
