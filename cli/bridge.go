@@ -128,9 +128,8 @@ func (c *common) input(args []string) (name string, data []byte, err error) {
 	if err != nil {
 		return args[0], nil, err
 	}
-	defer f.Close()
 	data, err = io.ReadAll(io.LimitReader(f, bridge.LargestFile+1))
-	return args[0], data, err
+	return args[0], data, errors.Join(err, f.Close())
 }
 
 func (c *common) outputs(m *bridge.Mapping, args []string, choices bridge.Choices) (bridge.Values, []bridge.LeftOut, error) {
@@ -225,7 +224,7 @@ name, with the types that they had as outputs. -o env prints them as the variabl
 environment's env.yaml, where ${name} stands for them.`,
 		examples: []example{
 			{"kubectl get secret -n argocd prod-1 -o yaml | naru bridge read", "what is known there"},
-			{"naru bridge read secret.yaml -o env > overlays/prod/env.yaml", "as an environment's variables"},
+			{"naru bridge read secret.yaml -o env", "as the variables of an environment's env.yaml"},
 			{"naru bridge read secret.yaml -o json | jq -r '.kafka_brokers[]'", "for a script"},
 		},
 		exits: []exit{{exitOK, "printed"}, {exitFailed, "it is no cluster secret, or somebody broke a value"}},

@@ -79,13 +79,11 @@ func (s *Secret) recorded(name string, r record) (Value, error) {
 		r.Annotation = name
 	}
 	v := Value{Name: name, Type: r.Type, Annotation: r.Annotation, Label: r.Label}
-	text, what, key := "", "annotation", r.Annotation
-	ok := false
-	if r.Annotation != "" {
-		text, ok = s.Annotations[r.Annotation]
-	} else {
+	what, key := "annotation", r.Annotation
+	text, ok := s.Annotations[key]
+	if key == "" {
 		what, key = "label", r.Label
-		text, ok = s.Labels[r.Label]
+		text, ok = s.Labels[key]
 	}
 	if !ok {
 		return v, fmt.Errorf("%s: the %s %s, which `naru bridge` wrote, is gone", name, what, key)

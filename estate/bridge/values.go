@@ -181,11 +181,9 @@ func (g *gathering) other(name string, c candidate) {
 
 // refuses notes what must not be written.
 func (g *gathering) refuses(name, output string, c candidate) bool {
-	why := ""
+	why := g.m.secretIn(name, c.path, c.value)
 	if c.sensitive {
 		why = c.path + " is sensitive"
-	} else {
-		why = g.m.secretIn(name, c.path, c.value)
 	}
 	if why == "" {
 		return false

@@ -1,0 +1,27 @@
+# What Terraform knows of one environment, for `terraform output -json | naru bridge`. In an estate of your own the values
+# come from resources: module.opensearch.domain_endpoint, split(",", module.msk.bootstrap_brokers_sasl_iam) and so on.
+variable "environment" {
+  type    = string
+  default = "dev"
+}
+
+variable "repository" {
+  description = "Where this folder stands in Git."
+  type        = string
+  default     = "https://git.example/estate.git"
+}
+
+module "naru" {
+  source       = "../../../deploy/terraform/naru-bridge"
+  cluster_name = "${var.environment}-1"
+  environment  = var.environment
+  addons_repo  = { url = var.repository, revision = "main", basepath = "examples/gitops/" }
+  naru         = { chart_repo = "registry.example/charts", version = "0.1.0" }
+  opensearch   = { url = "https://search.${var.environment}.example:9200", secret = "opensearch-login" }
+  kafka        = { brokers = ["kafka-1.${var.environment}.example:9092", "kafka-2.${var.environment}.example:9092"] }
+  metadata     = { shards = var.environment == "prod" ? 6 : 1 }
+}
+
+output "gitops_metadata" {
+  value = module.naru.values
+}
