@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"os"
 	"strings"
@@ -117,7 +118,7 @@ func (c *Config) Options() ([]kgo.Opt, error) {
 		return nil, err
 	}
 	options := []kgo.Opt{
-		kgo.SeedBrokers(c.Brokers...),
+		kgo.SeedBrokers(c.Brokers...), kgo.RetryBackoffFn(backoff),
 		kgo.ClientID(cmp.Or(c.ClientID, "naru")),
 		kgo.DialTimeout(cmp.Or(c.ConnectTimeout, 10*time.Second)),
 		kgo.RequestTimeoutOverhead(max(cmp.Or(c.RequestTimeout, 10*time.Second), 100*time.Millisecond)),
@@ -264,4 +265,11 @@ func (l logging) Log(level kgo.LogLevel, message string, facts ...any) {
 	case kgo.LogLevelNone, kgo.LogLevelInfo, kgo.LogLevelDebug:
 	}
 	l.to.Log(context.Background(), at, "kafka: "+message, facts...) //nolint:sloglint // the client's own words
+}
+
+// backoff is how long to wait before the next attempt: from 100 ms to 1 s, so that a broker that is back is noticed soon; a
+// quarter of it is at random, so that members do not come all at once.
+func backoff(failures int) time.Duration {
+	d := min(100*time.Millisecond<<min(max(failures-1, 0), 4), time.Second)
+	return d - time.Duration(rand.Int64N(int64(d/4)))
 }

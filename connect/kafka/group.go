@@ -152,7 +152,7 @@ func (g *Group) Run(ctx context.Context, open func(stream.Stream)) error {
 		}
 		return err
 	}
-	m := &member{reader: newReader(&g.Reading, cluster, log.With("group", g.Group)), g: g, open: open, failed: make(chan error, 1)}
+	m := &member{reader: newReader(&g.Reading, cluster, log.With("group", g.Group)), g: g, open: open, failed: make(chan error, 1), left: map[tp]*partition{}}
 	m.client, err = kgo.NewClient(append(options,
 		kgo.OnPartitionsAssigned(m.assigned), kgo.OnPartitionsRevoked(m.revoked), kgo.OnPartitionsLost(m.lost), kgo.AdjustFetchOffsetsFn(m.begin))...)
 	if err != nil {
@@ -173,6 +173,10 @@ type member struct {
 
 	failed  chan error // why the source cannot go on; has room for one
 	closing bool       // nothing new is taken; guarded by mu
+
+	// left are partitions that the group took away without a commit, as it does when its broker is away for a moment. If they
+	// come back, and nobody has gone on meanwhile, what was delivered is not read again. Guarded by mu.
+	left map[tp]*partition
 }
 
 // fail ends the source.
@@ -252,6 +256,7 @@ func (m *member) patience() time.Duration {
 // begin settles where partitions that nobody read begin, if that is their end: it is committed, so that what comes from now on
 // is read, even if this member ends before it has delivered anything.
 func (m *member) begin(ctx context.Context, offsets map[string]map[int32]kgo.Offset) (map[string]map[int32]kgo.Offset, error) {
+	m.resume(offsets)
 	switch m.g.Start.kind {
 	case latest:
 	case none:
@@ -298,6 +303,31 @@ func (m *member) begin(ctx context.Context, offsets map[string]map[int32]kgo.Off
 		}
 	}
 	return offsets, nil
+}
+
+// resume has partitions that were taken away and came back go on behind what was delivered, where that was not committed any
+// more. An offset that was set back meanwhile counts.
+func (m *member) resume(offsets map[string]map[int32]kgo.Offset) {
+	for topic, partitions := range offsets {
+		for n, o := range partitions {
+			committed := o.EpochOffset().Offset
+			m.mu.Lock()
+			p, before := m.parts[tp{topic, n}], m.left[tp{topic, n}]
+			delete(m.left, tp{topic, n})
+			m.mu.Unlock()
+			if p == nil || committed < 0 {
+				continue
+			}
+			p.committed(committed)
+			if before == nil {
+				continue
+			}
+			if at, ok := before.beyond(committed); ok {
+				partitions[n] = kgo.NewOffset().At(at.next).WithEpoch(at.epoch)
+				p.startAt(at)
+			}
+		}
+	}
 }
 
 // endOffset is what the client calls the end.
@@ -391,6 +421,9 @@ func (m *member) lost(_ context.Context, _ *kgo.Client, named map[string][]int32
 	m.barrier()
 	for _, p := range parts {
 		m.held.Add(int64(-p.finish(true)))
+		m.mu.Lock()
+		m.left[p.tp] = p
+		m.mu.Unlock()
 		m.log.Warn("the group has taken a partition away: another member will deliver again what is not committed", "topic", p.tp.topic, "partition", p.tp.partition)
 	}
 	m.forget(parts)

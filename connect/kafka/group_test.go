@@ -321,10 +321,9 @@ func TestAStaticMemberComesBackToItsPartitions(t *testing.T) {
 	}
 }
 
-func TestWhatIsAcknowledgedAfterAPartitionWasLostDoesNotCount(t *testing.T) {
-	c := newCluster(t, kfake.SeedTopics(1, "t"))
-	produce(t, c.ListenAddrs(), "t", 0, 100)
-	var lose atomic.Bool
+// losing has the group take everything away from the member that sends the next heartbeat after lose is set.
+func losing(c *kfake.Cluster) (lose *atomic.Bool) {
+	lose = new(atomic.Bool)
 	c.ControlKey(int16(kmsg.Heartbeat), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		c.KeepControl()
 		if !lose.CompareAndSwap(true, false) {
@@ -337,6 +336,43 @@ func TestWhatIsAcknowledgedAfterAPartitionWasLostDoesNotCount(t *testing.T) {
 		answer.ErrorCode = kerr.UnknownMemberID.Code
 		return answer, nil, true
 	})
+	return lose
+}
+
+func TestAPartitionThatComesBackGoesOnBehindWhatWasDelivered(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(2, "t"))
+	produce(t, c.ListenAddrs(), "t", 0, 20)
+	lose := losing(c)
+	books := &ledger{}
+	first := start(&engine{to: books}, quick(c.ListenAddrs(), "t"))
+	books.waitFor(t, 20, 10*time.Second)
+	first.end(t) // which commits
+	g := quick(c.ListenAddrs(), "t")
+	g.CommitInterval = time.Hour // what is delivered is not committed when the group takes the partitions away
+	m := start(&engine{to: books}, g)
+	produce(t, c.ListenAddrs(), "t", 20, 80)
+	books.waitFor(t, 100, 10*time.Second)
+	lose.Store(true)
+	for deadline := time.Now().Add(10 * time.Second); lose.Load(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("there was no heartbeat")
+		}
+	}
+	produce(t, c.ListenAddrs(), "t", 100, 100)
+	books.waitFor(t, 200, 20*time.Second)
+	m.end(t)
+	if n := books.check(t, 200); n > 0 {
+		t.Errorf("%d records came twice", n)
+	}
+	if d := cmp.Diff(map[string]int64{"t/0": 100, "t/1": 100}, committed(t, c.ListenAddrs(), "g")); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestWhatIsAcknowledgedAfterAPartitionWasLostDoesNotCount(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	produce(t, c.ListenAddrs(), "t", 0, 100)
+	lose := losing(c)
 	books := &ledger{}
 	release := make(chan struct{})
 	held := &engine{to: books, maxRecords: 10, inFlight: 1, delay: func() time.Duration { <-release; return 0 }}

@@ -252,10 +252,10 @@ func (p *partition) Ack(_ context.Context, next flow.Position) error {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.gone || at.next <= p.acked.next {
+	if at.next <= p.acked.next {
 		return nil
 	}
-	p.acked = at
+	p.acked = at // if the partition is gone, too: see member.left
 	p.changed()
 	return nil
 }
@@ -269,6 +269,13 @@ func (p *partition) Close() error {
 	p.of.took(p.finish(false))
 	p.of.closed(p)
 	return nil
+}
+
+// beyond gives what is safe, if that is more than what is committed, and if nobody has set that back.
+func (p *partition) beyond(committed int64) (mark, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.acked, p.saved >= 0 && committed >= p.saved && committed < p.acked.next
 }
 
 // uncommitted gives what is acknowledged and not committed.
