@@ -216,7 +216,11 @@ func readTimes(s *filebeat.Section, in *Input) {
 	f := &in.Files
 	f.DiscoverInterval = s.Duration("scan_frequency", 10*time.Second)
 	f.DiscoverInterval = max(s.Duration("prospector.scanner.check_interval", f.DiscoverInterval), 100*time.Millisecond)
-	f.ScanInterval = min(max(s.Duration("backoff", s.Duration("backoff.init", time.Second)), 100*time.Millisecond), time.Second)
+	every := "backoff"
+	if n := s.Node.Get("backoff"); n != nil && n.Kind == filebeat.Map {
+		every = "backoff.init"
+	}
+	f.ScanInterval = min(max(s.Duration(every, time.Second), 100*time.Millisecond), time.Second)
 	f.IgnoreOlder = s.Duration("ignore_older", 0)
 	f.CloseInactive = s.Duration("close_inactive", s.Duration("close.on_state_change.inactive", 5*time.Minute))
 	f.MaxOpen = int(s.Int("harvester_limit", 0, 0, 1<<20))
@@ -254,9 +258,10 @@ func readTimes(s *filebeat.Section, in *Input) {
 	default:
 		s.Say(filebeat.Unsupported, "line_terminator", "lines end with a line feed, a carriage return or a zero", "")
 	}
-	in.TakeOver = s.Bool("take_over", false)
-	if n := s.Node.Get("take_over"); n != nil && n.Kind == filebeat.Map {
-		in.TakeOver = s.Bool("take_over.enabled", true)
-		s.Know("take_over", "take_over.from_ids")
+	key := "take_over"
+	if n := s.Node.Get(key); n != nil && n.Kind == filebeat.Map {
+		key = "take_over.enabled"
+		s.Know("take_over.from_ids")
 	}
+	in.TakeOver = s.Bool(key, false)
 }

@@ -343,3 +343,11 @@ func FuzzLineMeta(f *testing.F) {
 		}
 	})
 }
+
+func someRecords(bodies ...string) []flow.Record {
+	var out []flow.Record
+	for _, b := range bodies {
+		out = append(out, flow.Record{Body: []byte(`{"message":"` + b + `"}`)})
+	}
+	return out
+}

@@ -117,13 +117,13 @@ func (s *fileSink) next() error {
 		return err
 	}
 	name, number := stem+".ndjson", 0
-	for slices.Contains(all, name) {
+	if n := len(all); n > 0 && (all[n-1] == name || strings.HasPrefix(all[n-1], stem+"-")) {
+		name = all[n-1]
+		number, _ = strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(name, stem+"-"), ".ndjson")) // the first has none
 		info, err := os.Stat(filepath.Join(s.o.Dir, name))
-		if err == nil && info.Size() < s.o.Bytes && !s.fresh {
-			break
+		if err != nil || info.Size() >= s.o.Bytes || s.fresh {
+			name = stem + "-" + strconv.Itoa(number+1) + ".ndjson"
 		}
-		number++
-		name = stem + "-" + strconv.Itoa(number) + ".ndjson"
 	}
 	s.fresh = false
 	f, err := os.OpenFile(filepath.Join(s.o.Dir, name), os.O_APPEND|os.O_CREATE|os.O_WRONLY, s.o.Mode)
