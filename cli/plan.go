@@ -19,6 +19,7 @@ import (
 // estateFlags say which declared environment is meant.
 type estateFlags struct {
 	dir, env string
+	askAll   bool
 }
 
 func (f *estateFlags) add(cmd *cobra.Command) {
@@ -70,7 +71,7 @@ func (f *estateFlags) plan(ctx context.Context, c *common) (*estate.Plan, *opens
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := estate.NewPlan(ctx, client, d, o, time.Now())
+	p, err := estate.NewPlan(ctx, client, d, o, f.askAll, time.Now())
 	return p, client, err
 }
 
@@ -101,6 +102,7 @@ touched: one that is there already is first adopted as it is.`,
 	output := planOutputFlag(cmd)
 	var out string
 	var all bool
+	cmd.Flags().BoolVar(&f.askAll, "ask-all", false, "ask the cluster about every template and pipeline that changes, however many there are")
 	cmd.Flags().StringVar(&out, "out", "", "write the plan to `FILE`, for `naru apply FILE`")
 	cmd.Flags().BoolVar(&all, "all", false, "show every field, however many there are")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {

@@ -6,7 +6,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/narudata/naru/connect/opensearch"
@@ -332,5 +331,5 @@ func (e *journalEntry) undo(o *Observed) *Change {
 }
 
 func sameRecord(a, b *Record) bool {
-	return a.Apply == b.Apply && strings.EqualFold(string(a.Observed), string(b.Observed)) && (a.Pending == nil) == (b.Pending == nil)
+	return a.Apply == b.Apply && equal(decoded(a.Observed), decoded(b.Observed)) && (a.Pending == nil) == (b.Pending == nil)
 }

@@ -101,7 +101,7 @@ func (b *bench) observe() (*estate.Desired, *estate.Observed) {
 func (b *bench) plan() *estate.Plan {
 	b.t.Helper()
 	d, o := b.observe()
-	p, err := estate.NewPlan(b.t.Context(), b.client, d, o, b.now)
+	p, err := estate.NewPlan(b.t.Context(), b.client, d, o, false, b.now)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -620,6 +620,25 @@ func TestAPlanSaysWhatTheClusterWouldRefuse(t *testing.T) {
 	p := b.plan()
 	if p.Problems() != 2 || !strings.Contains(p.Changes[1].Problem, "unknown setting [index.no_such]") {
 		t.Errorf("%+v", p.Changes)
+	}
+}
+
+func TestTwoTemplatesOfOnePriorityDoNotOverlap(t *testing.T) {
+	b := newBench(t)
+	b.send("PUT", "/_index_template/theirs", `{"index_patterns": ["a-*"], "priority": 3}`)
+	b.file("base/index-templates/mine.json", `{"index_patterns": ["*-b"], "priority": 3}`)
+	b.file("base/index-templates/other.json", `{"index_patterns": ["a-*"], "priority": 4}`)
+	p := b.plan()
+	if p.Problems() != 1 || !strings.Contains(p.Changes[0].Problem, "index template theirs has the same priority, 3, and the pattern a-*, which overlaps with *-b") {
+		t.Errorf("%+v", p.Changes)
+	}
+	for _, c := range []struct {
+		a, b string
+		want bool
+	}{{"a", "a", true}, {"a", "b", false}, {"a*", "*b", true}, {"a-*", "b-*", false}, {"*", "", true}, {"*x*y", "x-z", false}, {"*x*y", "axby*", true}, {"a*c", "ab*", true}, {"**", "*", true}} {
+		if estate.Overlap(c.a, c.b) != c.want || estate.Overlap(c.b, c.a) != c.want {
+			t.Errorf("%q and %q", c.a, c.b)
+		}
 	}
 }
 

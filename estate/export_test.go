@@ -6,6 +6,7 @@ var (
 	Compare    = compare
 	MergePatch = mergePatch
 	Parse      = parse
+	Overlap    = overlap
 )
 
 // Differ gives the fields in which a declared and a live body differ, if nothing was ever applied.

@@ -134,6 +134,9 @@ func plain(v any) *Live {
 func listPlain(path string) func(context.Context, *opensearch.Client) (map[string]*Live, error) {
 	return func(ctx context.Context, c *opensearch.Client) (map[string]*Live, error) {
 		answer, err := call(ctx, c, http.MethodGet, path, nil)
+		if isMissing(err) {
+			return map[string]*Live{}, nil // a cluster without a single pipeline says so
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -19,6 +19,9 @@ var staticSettings = []string{
 
 // explain says what a change means: for each field, and beyond.
 func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
+	if ch.Problem == "" && ch.Kind == IndexTemplates && len(ch.Body) > 0 {
+		ch.Problem = conflicts(ch.Name, decoded(ch.Body), d, o)
+	}
 	if ch.Problem != "" {
 		ch.Risk = High
 		return

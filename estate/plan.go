@@ -129,18 +129,31 @@ func (p *Plan) Count(a Action) int {
 }
 
 // NewPlan compares what is declared, what was applied last and what is there. It asks the cluster about templates and
-// pipelines that differ: whether it would take them, and whether two ways of writing mean the same.
-func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed, now time.Time) (*Plan, error) {
+// pipelines that differ: whether it would take them, and whether two ways of writing mean the same. It asks about the
+// first MostAsked of them, or about all.
+func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed, askAll bool, now time.Time) (*Plan, error) {
 	p := newPlan("apply", d, o, now)
 	var mu sync.Mutex // guards p.Changes and p.Unchanged
 	g, ctx := errgroup.WithContext(ctx)
 	const questions = 8 // at a time
 	g.SetLimit(questions)
+	asked, unasked := 0, 0
 	for _, key := range o.relevant(d) {
 		change := decide(d, o, key)
 		if change == nil {
+			mu.Lock()
 			p.Unchanged++
+			mu.Unlock()
 			continue
+		}
+		if change.asks() {
+			if asked++; asked > MostAsked && !askAll {
+				unasked++
+				mu.Lock()
+				p.Changes = append(p.Changes, *change)
+				mu.Unlock()
+				continue
+			}
 		}
 		g.Go(func() error {
 			same, err := change.ask(ctx, c, o)
@@ -160,6 +173,9 @@ func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed,
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
+	if unasked > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("the cluster was asked about %d changes only, whether it would take them, and not about %d more (--ask-all asks about each)", MostAsked, unasked))
+	}
 	for i := range p.Changes {
 		explain(&p.Changes[i], d, o, now)
 	}
@@ -168,6 +184,9 @@ func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed,
 	return p, nil
 }
 
+// MostAsked is about how many changes a plan asks the cluster unless told to ask about all.
+const MostAsked = 100
+
 func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
 	return &Plan{
 		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Commit: d.Commit, Made: now.UTC(),
@@ -175,10 +194,14 @@ func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
 	}
 }
 
-// finish gives the plan its id: a hash of what it holds.
+// finish gives the plan its id: a hash of what it holds, however its texts are escaped.
 func (p *Plan) finish() {
 	p.ID = ""
-	sum := sha256.Sum256(text(p))
+	content, err := decodeBody(text(p))
+	if err != nil {
+		panic("BUG: " + err.Error()) // it was just written
+	}
+	sum := sha256.Sum256(text(content))
 	p.ID = hex.EncodeToString(sum[:6])
 }
 
@@ -345,12 +368,17 @@ func (ch *Change) send(declared Body) {
 	ch.Body, ch.Declared = text(declared), text(canonical(ch.Key, declared))
 }
 
+// asks reports that there is something to ask the cluster about the change.
+func (ch *Change) asks() bool {
+	return kinds[ch.Kind].ask != nil && ch.Problem == "" && (ch.Action == Create || ch.Action == Update)
+}
+
 // ask has the cluster say whether it would take the body, and whether it and what is there mean the same.
 func (ch *Change) ask(ctx context.Context, c *opensearch.Client, o *Observed) (same bool, err error) {
-	ask := kinds[ch.Kind].ask
-	if ask == nil || ch.Problem != "" || ch.Action != Create && ch.Action != Update {
+	if !ch.asks() {
 		return false, nil
 	}
+	ask := kinds[ch.Kind].ask
 	effect, err := ask(ctx, c, decoded(ch.Body))
 	if e, refused := errors.AsType[*opensearch.StatusError](err); refused && !e.Temporary() && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 403 {
 		ch.Problem = "the cluster would refuse it: " + e.Reason

@@ -11,7 +11,6 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.yaml.in/yaml/v3"
 	sigs "sigs.k8s.io/yaml"
 )
 
@@ -370,8 +369,8 @@ func TestThreeHundredBrokersFit(t *testing.T) {
 	}
 }
 
-// TestEveryReaderOfYAMLSeesTheSame compares the YAML 1.2 of yaml.v3 with the YAML 1.1 that kubectl and Argo CD read.
-func TestEveryReaderOfYAMLSeesTheSame(t *testing.T) {
+// nastyOutputs have texts that YAML, JSON, templates and references might take for something else.
+func nastyOutputs() Outputs {
 	nasty := map[string]any{}
 	for i, text := range []string{
 		"", " ", "no", "Yes", "on", "~", "null", "1e3", "0x1f", "012", "1:20", "2024-01-01", "'", `"`, `\`, "a: b", "# c", "- d", "{", "[", "*a", "&a", "!x", "%y", "@z", "`",
@@ -380,16 +379,18 @@ func TestEveryReaderOfYAMLSeesTheSame(t *testing.T) {
 		nasty[fmt.Sprintf("v%d", i)] = text
 	}
 	nasty["deep"] = map[string]any{"a\n": []any{nil, true, json.Number("1.50"), map[string]any{strings.Repeat("k", 1100): "v"}}}
-	values, s := secretOf(t, outputsOf(nasty), Choices{})
+	return outputsOf(nasty)
+}
+
+// TestEveryReaderOfYAMLSeesTheSame compares the YAML 1.2 of yaml.v3 with the YAML 1.1 that kubectl and Argo CD read.
+func TestEveryReaderOfYAMLSeesTheSame(t *testing.T) {
+	values, s := secretOf(t, nastyOutputs(), Choices{})
 	text := s.YAML()
 	var a, b struct {
 		Metadata struct {
 			Labels, Annotations map[string]string
 		}
 		Data map[string][]byte
-	}
-	if err := yaml.Unmarshal(text, &struct{}{}); err != nil {
-		t.Fatal(err)
 	}
 	if err := sigs.UnmarshalStrict(text, &struct {
 		APIVersion, Kind, Type string
@@ -418,5 +419,32 @@ func TestEveryReaderOfYAMLSeesTheSame(t *testing.T) {
 	}
 	if d := cmp.Diff(values.Map(), back.Map()); d != "" {
 		t.Errorf("(-values +read)\n%s", d)
+	}
+}
+
+func TestKubectlReadsTheSecretAsItWasWritten(t *testing.T) {
+	kubectl, err := exec.LookPath("kubectl")
+	if err != nil {
+		t.Skip("there is no kubectl here; TestEveryReaderOfYAMLSeesTheSame reads the manifest with the library that kubectl has")
+	}
+	_, s := secretOf(t, nastyOutputs(), Choices{})
+	file := filepath.Join(t.TempDir(), "secret.yaml")
+	if err := os.WriteFile(file, s.YAML(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), kubectl, "annotate", "--local", "-f", file, "added=here", "-o", "json") // asks no server
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, &stderr)
+	}
+	got, err := ParseSecret("kubectl", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Annotations["added"] = "here"
+	if d := cmp.Diff(s, got); d != "" {
+		t.Errorf("(-written +read by kubectl):\n%s", d)
 	}
 }

@@ -3,6 +3,7 @@ package bridge
 import (
 	"bytes"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -203,6 +205,12 @@ func (m *Mapping) leftOut(output string) bool {
 
 // document gives the one mapping of keys in a YAML or JSON file.
 func document(file string, data []byte) (*yaml.Node, error) {
+	if json.Valid(data) {
+		var err error
+		if data, err = asYAML(data); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
 	d := yaml.NewDecoder(bytes.NewReader(data))
 	var doc, more yaml.Node
 	switch err := d.Decode(&doc); {
@@ -221,6 +229,31 @@ func document(file string, data []byte) (*yaml.Node, error) {
 		return nil, fmt.Errorf("%s:%d: want keys with values", file, root.Line)
 	}
 	return root, nil
+}
+
+// asYAML writes JSON so that YAML reads it as the same: the two differ in characters that must be escaped, in pairs of
+// surrogates and in tabs. Lines are those of kubectl, whatever they were.
+func asYAML(data []byte) ([]byte, error) {
+	v, err := decode(data)
+	if err != nil {
+		return nil, err
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "    ")
+	if err := e.Encode(v); err != nil {
+		return nil, err
+	}
+	var out []byte
+	for _, r := range b.String() {
+		if r >= 0x7f && escaped(r) {
+			out = fmt.Appendf(out, `\U%08x`, r)
+		} else {
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return out, nil
 }
 
 // yamlError turns "yaml: line 3: …" into "file:3: …".

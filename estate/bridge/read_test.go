@@ -348,6 +348,16 @@ func TestManifestsThatAreNoClusterSecretAreSaidToBe(t *testing.T) {
 	}
 }
 
+func TestJSONIsReadAsJSON(t *testing.T) {
+	s := manifestOf(t, "{\n\t\"kind\": \"Secret\", \"metadata\": {\"name\": \"x\", \"annotations\": {\"a\": \"\\ud83c\\udf89\\/\x7f\u2028\"}}}")
+	if got := s.Annotations["a"]; got != "🎉/\x7f\u2028" {
+		t.Errorf("%q", got)
+	}
+	if _, err := ParseSecret("s", []byte(`{"kind": "Secret", "metadata": {"annotations": {"a": true}}}`)); err == nil || !strings.Contains(err.Error(), "s:5: annotations.a") {
+		t.Error(err)
+	}
+}
+
 func TestADiffSaysWhatApplyingWouldChange(t *testing.T) {
 	_, current := secretOf(t, outputsOf(map[string]any{"opensearch_url": "https://a", "gone": "x", "list": []any{"a", "b"}, "enable_old": true}), Choices{})
 	_, want := secretOf(t, outputsOf(map[string]any{"opensearch_url": "https://b", "new": "y", "list": []any{"a", "b"}}), Choices{})

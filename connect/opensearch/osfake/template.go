@@ -86,7 +86,7 @@ func (s *Server) getFromShelf(c *call) (int, any, *apiError) {
 		}
 		return http.StatusOK, object{{"_id", wanted}, {"found", true}, {"script", on[wanted].get("script")}}, nil
 	}
-	if missing {
+	if missing || kind == "_ingest" && len(answer) == 0 && wanted == "" {
 		return http.StatusNotFound, object{}, nil
 	}
 	return http.StatusOK, answer, nil
