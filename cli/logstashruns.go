@@ -170,7 +170,9 @@ func (r *logstashRuns) change(specs []logstashPipeline) error {
 			stop = append(stop, run)
 		}
 	}
-	err = r.stop(stop)
+	if err = r.stop(stop); errors.Is(err, logstash.ErrUndelivered) {
+		err = nil // it is logged; the new one goes on with what is left
+	}
 	for i, p := range compiled {
 		run := &logstashRun{spec: changed[i], pipeline: p, name: newRunName(), hash: hashOf(changed[i].files), ended: make(chan struct{})}
 		if old := before[run.spec.id]; old != nil {
@@ -290,12 +292,15 @@ func reaches(from, to *logstashRun, runs, seen []*logstashRun) bool {
 	return false
 }
 
+// stopPatience is shorter than Kubernetes' 30 seconds and systemd's 90, after which the process would be killed.
+const stopPatience = 20 * time.Second
+
 // runOptions are what a pipeline runs with.
 func (s *logstashPipeline) runOptions(stdin io.Reader, stdout io.Writer) logstash.RunOptions {
 	o := logstash.RunOptions{
 		ID: s.id, Stdin: stdin, Stdout: stdout, Workers: s.workers, BatchSize: s.batch, Data: s.data,
-		Ordered: s.ordered.value == "true" || s.ordered.value == "auto" && s.workers == 1,
-		Queue:   logstash.QueueOptions{Off: s.queue.value == "memory", MaxBytes: s.queueBytes, Dir: s.queueDir},
+		Ordered:  s.ordered.value == "true" || s.ordered.value == "auto" && s.workers == 1,
+		Patience: stopPatience, Queue: logstash.QueueOptions{Off: s.queue.value == "memory", MaxBytes: s.queueBytes, Dir: s.queueDir},
 	}
 	if o.Workers <= 0 {
 		o.Workers = runtime.GOMAXPROCS(0)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/narudata/naru/connect/archive"
 	"github.com/narudata/naru/flow"
@@ -38,6 +39,8 @@ type RunOptions struct {
 	Dead flow.DeadLetters
 	// Queue is where what sources cannot give again is kept until it is delivered.
 	Queue QueueOptions
+	// Patience is how long outputs may take nothing, once ctx is done, until the run ends with ErrUndelivered; 0: for ever.
+	Patience time.Duration
 	// Running is told of the run as it begins.
 	Running func(Running)
 }
@@ -57,6 +60,10 @@ type QueueOptions struct {
 	MaxBytes int64  // 0: 1 GiB
 	Dir      string // "": the folder queue in Data
 }
+
+// ErrUndelivered says that a run was to end and its outputs took nothing. What is left comes again from its source, or from the
+// queue.
+var ErrUndelivered = stream.ErrUndelivered
 
 // A Tally is what a run has done.
 type Tally struct {
@@ -112,7 +119,7 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 	if o.Running != nil {
 		o.Running(running)
 	}
-	err = stream.Run(context.WithoutCancel(ctx), pipe, stream.Options{Workers: o.Workers, Drain: ctx.Done(), Log: p.o.Log, Stats: running.Stats})
+	err = stream.Run(context.WithoutCancel(ctx), pipe, stream.Options{Workers: o.Workers, Drain: ctx.Done(), Patience: o.Patience, Log: p.o.Log, Stats: running.Stats})
 	return tallyOf(running.Stats), err
 }
 

@@ -62,8 +62,10 @@ type Options struct {
 	MaxBytes   int
 	FlushEvery time.Duration   // how often stages are flushed; 0: 1 s
 	Drain      <-chan struct{} // closed: read nothing new, deliver and acknowledge what was read, return
-	Log        *slog.Logger    // nil: nowhere
-	Stats      *Stats          // filled while the pipe runs; nil: not wanted
+	// Patience bounds draining: when sinks have taken nothing for so long, Run gives up with ErrUndelivered. 0: it does not.
+	Patience time.Duration
+	Log      *slog.Logger // nil: nowhere
+	Stats    *Stats       // filled while the pipe runs; nil: not wanted
 }
 
 func (o Options) withDefaults() Options {
@@ -108,20 +110,57 @@ func Run(ctx context.Context, p Pipe, o Options) error {
 		todo:  make(chan *job, o.Workers),
 		order: make(chan *job, mostJobs+2*o.Workers),
 	}
-	watched := make(chan struct{})
+	over, watched := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(watched)
 		select {
 		case <-o.Drain:
 			stopReading()
-		case <-reading.Done():
+			r.lose(o.Patience, over)
+		case <-over:
 		}
 	}()
 	err := r.run()
 	r.tellAll()
-	stopReading()
+	close(over)
 	<-watched
 	return err
+}
+
+// ErrUndelivered is why a pipe that was to drain has given up. What is not delivered is not acknowledged: it comes again.
+var ErrUndelivered = errors.New("not all that was read could be delivered: outputs have taken nothing for too long; what is left is not acknowledged")
+
+// lose stops the pipe when nothing was delivered for as long as patience, unless it is over before that.
+func (r *run) lose(patience time.Duration, over <-chan struct{}) {
+	if patience <= 0 {
+		return
+	}
+	tick := time.NewTicker(patience / 20)
+	defer tick.Stop()
+	last, since := r.progress(), time.Now()
+	for {
+		select {
+		case <-over:
+			return
+		case <-tick.C:
+		}
+		if now := r.progress(); now != last {
+			last, since = now, time.Now()
+		} else if time.Since(since) >= patience {
+			r.stop(ErrUndelivered)
+			return
+		}
+	}
+}
+
+// progress changes with every record that is processed, delivered or a dead letter.
+func (r *run) progress() int64 {
+	n := r.o.Stats.Failed.Get()
+	for i := range r.o.Stats.Outputs {
+		o := &r.o.Stats.Outputs[i]
+		n += o.Records.Get() + o.Delivered.Get() + o.Dead.Get()
+	}
+	return n
 }
 
 // mostJobs bounds the batches on their way.

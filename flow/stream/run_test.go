@@ -280,6 +280,35 @@ func TestDrainingDeliversWhatWasReadAndStoppingGivesItUp(t *testing.T) {
 	})
 }
 
+func TestAPipeThatDrainsGivesUpWhenItsSinksTakeNothingAndWaitsWhileTheyDo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, down := range []bool{false, true} {
+			source := &texts{streams: []*text{newText("a", 1000, 1)}, endless: true}
+			sink := &written{before: func(recs []flow.Record) error {
+				if down && recs[0].Version >= 2 {
+					return errors.New("the connection is refused")
+				}
+				time.Sleep(15 * time.Second)
+				return nil
+			}}
+			p := Pipe{Sources: []Input{{"in", source}}, Stage: plain, Sinks: []Output{{"out", Sink{Sink: sink, InOrder: true, MaxRecords: 1}}}}
+			drain, ended := make(chan struct{}), make(chan error)
+			go func() { ended <- Run(t.Context(), p, Options{Drain: drain, Patience: 20 * time.Second}) }()
+			time.Sleep(time.Second)
+			began := time.Now()
+			close(drain)
+			err := <-ended
+			read, acked := source.streams[0].at, source.streams[0].acked
+			switch took := time.Since(began); {
+			case down && (!errors.Is(err, ErrUndelivered) || acked != 2 || took > time.Minute):
+				t.Errorf("the sink is down: %v after %v; %d acknowledged", err, took, acked)
+			case !down && (err != nil || acked != read || took < time.Minute):
+				t.Errorf("the sink is slow: %v after %v; %d of %d acknowledged", err, took, acked, read)
+			}
+		}
+	})
+}
+
 func TestWhatASinkRefusesIsADeadLetterAndTheRestIsDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		seed := rand.Uint64()
