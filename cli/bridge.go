@@ -42,7 +42,7 @@ secrets, are refused.`,
 	var config, diff string
 	output := outputFlag(cmd)
 	flags := cmd.Flags()
-	flags.StringToStringVar(&choices.Set, "set", nil, "`NAME=TEXT`: a value beside the outputs, or in their place; repeatable")
+	sets := setFlag(cmd)
 	flags.StringSliceVar(&choices.Enable, "enable", nil, "the label enable_`NAME`, true; repeatable")
 	flags.StringSliceVar(&choices.Allow, "allow", nil, "write the `OUTPUT` though it is sensitive or looks like a secret; repeatable")
 	flags.StringVar(&options.Name, "name", "", "the secret's `NAME`; without it the cluster's")
@@ -58,6 +58,9 @@ secrets, are refused.`,
 		}
 		m, err := f.mapping()
 		if err != nil {
+			return err
+		}
+		if choices.Set, err = sets(); err != nil {
 			return err
 		}
 		values, left, err := c.outputs(m, args, choices)
@@ -106,6 +109,23 @@ func (f *bridgeFlags) mapping() (*bridge.Mapping, error) {
 		return nil, err
 	}
 	return bridge.ParseMapping(f.file, data)
+}
+
+// setFlag adds --set, whose texts may have commas, quotes and equals signs.
+func setFlag(cmd *cobra.Command) func() (map[string]string, error) {
+	var sets []string
+	cmd.Flags().StringArrayVar(&sets, "set", nil, "`NAME=TEXT`: a value beside the outputs, or in their place; repeatable")
+	return func() (map[string]string, error) {
+		out := map[string]string{}
+		for _, set := range sets {
+			name, text, ok := strings.Cut(set, "=")
+			if _, twice := out[name]; !ok || name == "" || twice {
+				return nil, fmt.Errorf("--set %s: want NAME=TEXT, each name once", set)
+			}
+			out[name] = text
+		}
+		return out, nil
+	}
 }
 
 // atMostOne checks that there is at most one argument; without one, or with -, standard input is read.
@@ -307,12 +327,15 @@ value that their env.yaml does not give.`,
 	complete(cmd, "for", "applicationsets", "environment", "flows", "none")
 	flags.StringVar(&dir, "estate", "", "also what the files of an environment in `DIR` need")
 	flags.StringVarP(&environment, "environment", "e", "", "the environment's `NAME`; without it the value of environment")
-	flags.StringToStringVar(&choices.Set, "set", nil, "`NAME=TEXT`: a value beside the outputs; repeatable")
+	sets := setFlag(cmd)
 	flags.StringSliceVar(&choices.Allow, "allow", nil, "the `OUTPUT` is no secret; repeatable")
 	cmd.Args = atMostOne("FILE")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		m, err := f.mapping()
 		if err != nil {
+			return err
+		}
+		if choices.Set, err = sets(); err != nil {
 			return err
 		}
 		values, err := c.valuesOf(m, args, choices)
