@@ -16,6 +16,8 @@ import (
 // Differences:
 //   - The target may be OpenSearch: it is not asked for a product or a licence. Templates are composable there, and a template
 //     for data streams is installed if there is none.
+//   - With template_api => auto, a file with mappings or settings at its top is installed as a template of the old kind, and one
+//     with the object template as a composable one, whatever the version.
 //   - ilm_enabled => auto writes to a rollover alias only if ilm_rollover_alias is given. On OpenSearch the alias and its first
 //     index are made, and a warning says that the policy is to be made there.
 //   - A version that is no number, an upsert that is no JSON, and an action that there is not are dead letters at once: in the
@@ -45,7 +47,7 @@ type Elasticsearch struct {
 	DropErrorTypes       []string         `ls:"drop_error_types" doc:"types of errors whose events are dropped, and are no dead letters"`
 	DLQCustomCodes       []int64          `ls:"dlq_custom_codes" doc:"statuses of events that make them dead letters, beside 400 and 404"`
 	DLQOnFailedIndexname bool             `ls:"dlq_on_failed_indexname_interpolation" default:"true" doc:"whether an event whose index has a reference to a field that is missing is a dead letter at once"`
-	TemplateAPI          string           `ls:"template_api" enum:"auto|legacy|composable" default:"auto" doc:"which kind of template is installed; auto: what the target's version has"`
+	TemplateAPI          string           `ls:"template_api" enum:"auto|legacy|composable" default:"auto" doc:"which kind of template is installed; auto: what the file has the form of, or what the target's version has"`
 
 	ILMEnabled       string `ls:"ilm_enabled" enum:"true|false|auto" default:"auto" doc:"whether events are written to an alias whose index is rolled over"`
 	ILMRolloverAlias string `ls:"ilm_rollover_alias" doc:"the alias; without it, logstash, or ecs-logstash with ECS"`
@@ -104,7 +106,7 @@ func (o *Elasticsearch) Setup(s *Setup) (Output, error) {
 		return nil, err
 	}
 	b.template = &template{
-		Bulk: b.Bulk, ecs: b.ecs, name: b.templateName(), dir: s.Dir, log: s.Log,
+		Bulk: b.Bulk, ecs: b.ecs, name: b.templateName(), dir: s.Dir, log: s.Log, shaped: o.TemplateAPI == "auto",
 		composable: func(i opensearch.Info) bool {
 			return o.TemplateAPI == "composable" || o.TemplateAPI == "auto" && (i.OpenSearch() || i.Major >= 8)
 		},

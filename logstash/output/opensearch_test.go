@@ -284,6 +284,10 @@ func TestAnOutputInstallsItsTemplateBeforeTheFirstEventAndOnlyIfThereIsNone(t *t
 	if err := os.WriteFile(own, []byte(`{"index_patterns":["own-*"],"template":{"settings":{"number_of_shards":1}}}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	old := filepath.Join(t.TempDir(), "old.json")
+	if err := os.WriteFile(old, []byte(`{"index_patterns":["own-*"],"settings":{"number_of_shards":1},"mappings":{"properties":{"a":{"type":"long"}}}}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		options string
 		plugin  string
@@ -297,6 +301,10 @@ func TestAnOutputInstallsItsTemplateBeforeTheFirstEventAndOnlyIfThereIsNone(t *t
 		{``, "elasticsearch", osfake.OpenSearch2, []string{"PUT /_index_template/logstash", "POST /_bulk"}},
 		{``, "elasticsearch", osfake.Elasticsearch7, []string{"PUT /_template/logstash", "POST /_bulk"}},
 		{``, "elasticsearch", osfake.Elasticsearch8, []string{"PUT /_index_template/logstash", "POST /_bulk"}},
+		{`template => "` + old + `" template_name => mine`, "elasticsearch", osfake.OpenSearch2, []string{"PUT /_template/mine", "POST /_bulk"}},
+		{`template => "` + own + `" template_name => mine`, "elasticsearch", osfake.OpenSearch2, []string{"PUT /_index_template/mine", "POST /_bulk"}},
+		{`template => "` + old + `" template_name => mine`, "elasticsearch", osfake.Elasticsearch8, []string{"PUT /_template/mine", "POST /_bulk"}},
+		{`template => "` + own + `" template_name => mine`, "elasticsearch", osfake.Elasticsearch7, []string{"PUT /_index_template/mine", "POST /_bulk"}},
 		{`template_api => legacy`, "elasticsearch", osfake.Elasticsearch8, []string{"PUT /_template/logstash", "POST /_bulk"}},
 		{`ecs_compatibility => v8 index => 'x'`, "elasticsearch", osfake.OpenSearch2, []string{"PUT /_index_template/ecs-logstash", "POST /_bulk"}},
 		{`ilm_rollover_alias => al`, "elasticsearch", osfake.OpenSearch2, []string{"PUT /_index_template/al", "PUT /<al-{now/d}-000001>", "POST /_bulk"}},

@@ -25,6 +25,7 @@ type template struct {
 	ecs        string
 	name       string
 	composable func(opensearch.Info) bool
+	shaped     bool // a template of a file is of the kind that it has the form of
 	lenient    bool // a target that refuses it is written to without it
 	dir        string
 	log        *slog.Logger
@@ -36,6 +37,9 @@ func (t *template) install(ctx context.Context, c *opensearch.Client, info opens
 	body, err := t.read(composable)
 	if err != nil {
 		return flow.Permanent(err)
+	}
+	if t.Template != "" && t.shaped {
+		composable = kindOf(body, composable)
 	}
 	name := t.name
 	if l != nil {
@@ -91,6 +95,20 @@ func exists(ctx context.Context, c *opensearch.Client, path string) (bool, error
 		return false, nil
 	}
 	return err == nil, err
+}
+
+// kindOf reports whether a template is composable, by members that only one kind has; usual is for those that have neither.
+func kindOf(body object, usual bool) (composable bool) {
+	_, inner := body["template"].(object)
+	if _, composed := body["composed_of"]; inner || composed {
+		return true
+	}
+	for _, outer := range []string{"mappings", "settings", "aliases", "order"} {
+		if _, ok := body[outer]; ok {
+			return false
+		}
+	}
+	return usual
 }
 
 // object is a part of a JSON document.
