@@ -106,7 +106,8 @@ func (n *Node) Value() any {
 }
 
 const (
-	maxNodes = 1 << 20 // also of what aliases stand for
+	maxNodes = 100_000 // also of what aliases stand for
+	maxPutIn = 10_000  // variables, also within others
 	maxDepth = 64
 )
 
@@ -116,6 +117,7 @@ type reader struct {
 	lookup func(string) (string, bool)
 	root   *Node
 	nodes  int
+	putIn  int // variables
 	found  *[]Problem
 }
 
@@ -277,6 +279,9 @@ func (r *reader) variables(text string, depth int) (string, error) {
 		if !ok {
 			return b.String(), nil
 		}
+		if r.putIn++; r.putIn > maxPutIn {
+			return "", fmt.Errorf("there are more than %d variables", maxPutIn)
+		}
 		end, level := -1, 1
 		for i := 0; i < len(after); i++ {
 			if strings.HasPrefix(after[i:], "${") {
@@ -318,8 +323,8 @@ func (r *reader) variables(text string, depth int) (string, error) {
 			}
 		}
 		b.WriteString(value)
-		if b.Len() > 1<<20 {
-			return "", errors.New("variables are longer than 1 MiB")
+		if b.Len() > 64<<10 {
+			return "", errors.New("variables are longer than 64 KiB")
 		}
 	}
 }
