@@ -36,7 +36,7 @@ import (
 //	    expect: [{…}]         # what comes out, in its order; [] for nothing
 //
 // @version, @timestamp, @metadata and @outputs, the list of the ids of the outputs that get the event, are compared where the
-// expected event has them.
+// expected event has them; so is [event][original], which codecs set with the schema, in both forms.
 //
 // Of logstash-filter-verifier, both modes are read: a file with input_plugin is one for the daemon mode, in which an event
 // counts once for each output that gets it. Source: its README.

@@ -38,9 +38,9 @@ output {
 	}
 	p.End()
 	want := []string{
-		`{"message":"one","@version":"1","@timestamp":"2026-11-24T10:00:00.000Z","tags":["in"],"@metadata":{"m":"one"},"@outputs":["stdout"]}`,
-		`{"message":"two","@version":"1","@timestamp":"2026-11-24T10:00:00.000Z","tags":["in"],"@metadata":{"m":"two"},"@outputs":["file","search"]}`,
-		`{"message":"two","@version":"1","@timestamp":"2026-11-24T10:00:00.000Z","tags":["in"],"type":"second","@metadata":{"m":"two"},"@outputs":["file","search"]}`,
+		`{"message":"one","@version":"1","@timestamp":"2026-11-24T10:00:00.000Z","event":{"original":"one"},"tags":["in"],"@metadata":{"m":"one"},"@outputs":["stdout"]}`,
+		`{"message":"two","@version":"1","@timestamp":"2026-11-24T10:00:00.000Z","event":{"original":"two"},"tags":["in"],"@metadata":{"m":"two"},"@outputs":["file","search"]}`,
+		`{"message":"two","@version":"1","@timestamp":"2026-11-24T10:00:00.000Z","event":{"original":"two"},"tags":["in"],"type":"second","@metadata":{"m":"two"},"@outputs":["file","search"]}`,
 	}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)

@@ -109,6 +109,23 @@ func failed(x *Context, message, tag string) {
 	x.Emit(e)
 }
 
+// setsOriginal tells whether a codec sets [event][original]: by its option, or else by the pipeline's.
+func (s *Setup) setsOriginal(option string) bool {
+	if option == "" {
+		option = s.ECS
+	}
+	return option != "" && option != "disabled"
+}
+
+// refOriginal is the field that gets a message as it came.
+var refOriginal = func() *event.Ref {
+	r, err := event.ParseRef("[event][original]")
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	return r
+}()
+
 // into puts what was decoded below a field, and completes the event. It is not ok if there is something in the way.
 func into(x *Context, e *event.Event, target *event.Ref, decoded event.Value) {
 	e.Complete(x.Now)

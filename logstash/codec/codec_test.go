@@ -81,6 +81,34 @@ func TestMessagesBecomeEvents(t *testing.T) {
 		{`json { target => "[o][p]" }`, `{"a":1,"@timestamp":"x"}`, []string{`{"o":{"p":{"a":1,"@timestamp":"x"}}}`}},
 		{`json_lines { target => "o" }`, `[{"a":1}]`, []string{`{"o":{"a":1}}`}},
 	} {
+		plugin := strings.Replace(c.codec, "{", "{ ecs_compatibility => disabled", 1)
+		if diff := cmp.Diff(c.want, decoded(t, made(t, plugin, false), c.in)); diff != "" {
+			t.Errorf("%s of %q: %s", c.codec, c.in, diff)
+		}
+	}
+}
+
+func TestMessagesAreKeptAsTheyCameWithTheSchema(t *testing.T) {
+	for _, c := range []struct {
+		codec, in string
+		want      []string
+	}{
+		{`plain { }`, "a\nb", []string{`{"message":"a\nb","event":{"original":"a\nb"}}`}},
+		{`line { }`, "ü", []string{`{"message":"ü","event":{"original":"ü"}}`}},
+		{`line { charset => "ISO-8859-1" ecs_compatibility => v1 }`, "\xe9", []string{`{"message":"é","event":{"original":"é"}}`}},
+		{`line { ecs_compatibility => disabled }`, "a", []string{`{"message":"a"}`}},
+		{`json { }`, `{"a":1}`, []string{`{"a":1,"event":{"original":"{\"a\":1}"}}`}},
+		{`json { }`, ` [{"a":1}]`, []string{`{"a":1,"event":{"original":" [{\"a\":1}]"}}`}},
+		{`json { }`, `[{"a":1},{"a":2}]`, []string{`{"a":1}`, `{"a":2}`}},
+		{`json { }`, `{"event":{"original":"o"}}`, []string{`{"event":{"original":"o"}}`}},
+		{`json { }`, `{"event":{"original":null}}`, []string{`{"event":{"original":null}}`}},
+		{`json { }`, `{"event":{"kind":"k"}}`, []string{`{"event":{"kind":"k","original":"{\"event\":{\"kind\":\"k\"}}"}}`}},
+		{`json { }`, `{"event":"e"}`, []string{`{"message":"{\"event\":\"e\"}","tags":["_jsonparsefailure"]}`}}, // as in the original
+		{`json { }`, `{"a":`, []string{`{"message":"{\"a\":","tags":["_jsonparsefailure"]}`}},
+		{`json { target => "event" }`, `{"a":1}`, []string{`{"event":{"a":1,"original":"{\"a\":1}"}}`}},
+		{`json { ecs_compatibility => disabled }`, `{"a":1}`, []string{`{"a":1}`}},
+		{`json_lines { }`, `{"a":1}`, []string{`{"a":1}`}}, // this codec never does it
+	} {
 		if diff := cmp.Diff(c.want, decoded(t, made(t, c.codec, false), c.in)); diff != "" {
 			t.Errorf("%s of %q: %s", c.codec, c.in, diff)
 		}

@@ -8,19 +8,18 @@ import (
 )
 
 // JSON takes a message for an object, or for a list of objects. What is no JSON becomes the message of an event with the tag
-// _jsonparsefailure.
+// _jsonparsefailure. With ecs_compatibility, [event][original] is the message, unless it is a list of several or has the field
+// itself.
 //
 // Source: LogStash::Codecs::JSON of logstash-codec-json 3.1, org.logstash.Event.fromJson.
-//
-// Differences:
-//   - [event][original] is not set, whatever ecs_compatibility is.
 type JSON struct {
 	common
 	Charset          string     `ls:"charset" default:"UTF-8" doc:"what the bytes of messages mean"`
 	Target           *event.Ref `ls:"target" doc:"the field that gets what was decoded; without it, that is the event"`
-	ECSCompatibility string     `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"which names of fields are used; without it, those of the pipeline"`
+	ECSCompatibility string     `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"whether event.original is set (v1, v8); that of the pipeline if not given"`
 
 	charset   *charset
+	original  bool
 	delimiter string
 	ending    string
 }
@@ -28,6 +27,7 @@ type JSON struct {
 // Setup implements Plugin.
 func (j *JSON) Setup(s *Setup) (Codec, error) {
 	var err error
+	j.original = s.setsOriginal(j.ECSCompatibility)
 	if j.charset, err = charsetOf(j.Charset); err != nil {
 		return nil, err
 	}
@@ -46,7 +46,7 @@ type JSONLines struct {
 	Delimiter        string     `ls:"delimiter" default:"\n" doc:"what lines end in"`
 	Target           *event.Ref `ls:"target" doc:"the field that gets what was decoded; without it, that is the event"`
 	DecodeSizeLimit  int64      `ls:"decode_size_limit_bytes" default:"536870912" doc:"lines that are longer are not decoded"`
-	ECSCompatibility string     `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"which names of fields are used; without it, those of the pipeline"`
+	ECSCompatibility string     `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"it changes nothing but a warning in the original"`
 }
 
 // Setup implements Plugin.
@@ -55,7 +55,7 @@ func (l *JSONLines) Setup(s *Setup) (Codec, error) {
 	if _, err := j.Setup(s); err != nil {
 		return nil, err
 	}
-	j.delimiter, j.ending = l.Delimiter, l.Delimiter
+	j.delimiter, j.ending, j.original = l.Delimiter, l.Delimiter, false
 	return j, nil
 }
 
@@ -80,7 +80,7 @@ func (j *JSON) Decode(x *Context, message []byte) {
 		failed(x, text, "_jsonparsefailure")
 		return
 	}
-	j.emit(x, e)
+	j.emit(x, e, text)
 }
 
 // badMetadata reports a @metadata that is no map, for which the original fails.
@@ -89,11 +89,11 @@ func badMetadata(f *event.Fields) bool {
 	return v.Is() && v.Kind() != event.Map
 }
 
-// emit emits an event with the fields that were decoded.
-func (j *JSON) emit(x *Context, e *event.Event) {
+// emit emits an event with the fields that were decoded of a message; "" if there are several of it.
+func (j *JSON) emit(x *Context, e *event.Event, message string) {
 	if j.Target == nil {
 		e.Complete(x.Now)
-		x.Emit(e)
+		j.finish(x, e, message)
 		return
 	}
 	decoded := event.MapValue()
@@ -102,6 +102,21 @@ func (j *JSON) emit(x *Context, e *event.Event) {
 	}
 	e.Reset()
 	into(x, e, j.Target, decoded)
+	j.finish(x, e, message)
+}
+
+func (j *JSON) finish(x *Context, e *event.Event, message string) {
+	if j.original && message != "" {
+		at := e.Place(refOriginal)
+		if at == nil && !e.Includes(refOriginal) {
+			x.Log.Warn("a field is in the way of event.original: the text becomes the event's message", "field", "event")
+			failed(x, message, "_jsonparsefailure")
+			return
+		}
+		if at != nil && !at.Is() {
+			*at = event.StringValue(message)
+		}
+	}
 	x.Emit(e)
 }
 
@@ -122,7 +137,10 @@ func (j *JSON) list(x *Context, text string, in []byte) {
 		for _, f := range o.Map().Entries() {
 			e.Fields().Set(f.Key, f.Value)
 		}
-		j.emit(x, e)
+		if len(v.List()) > 1 {
+			text = ""
+		}
+		j.emit(x, e, text)
 	}
 }
 

@@ -11,9 +11,10 @@ type Plain struct {
 	common
 	Charset          string        `ls:"charset" default:"UTF-8" doc:"what the bytes of messages mean"`
 	Format           *event.Format `ls:"format" doc:"what an event is written as; without it, its time, host and message"`
-	ECSCompatibility string        `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"which names of fields are used; without it, those of the pipeline"`
+	ECSCompatibility string        `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"whether event.original is set (v1, v8); that of the pipeline if not given"`
 
 	charset   *charset
+	original  bool
 	delimiter string
 	ending    string
 }
@@ -21,6 +22,7 @@ type Plain struct {
 // Setup implements Plugin.
 func (p *Plain) Setup(s *Setup) (Codec, error) {
 	var err error
+	p.original = s.setsOriginal(p.ECSCompatibility)
 	if p.charset, err = charsetOf(p.Charset); err != nil {
 		return nil, err
 	}
@@ -38,12 +40,12 @@ type Line struct {
 	Charset          string        `ls:"charset" default:"UTF-8" doc:"what the bytes of messages mean"`
 	Format           *event.Format `ls:"format" doc:"what an event is written as; without it, its time, host and message"`
 	Delimiter        string        `ls:"delimiter" default:"\n" doc:"what lines end in"`
-	ECSCompatibility string        `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"which names of fields are used; without it, those of the pipeline"`
+	ECSCompatibility string        `ls:"ecs_compatibility" enum:"disabled|v1|v8" doc:"whether event.original is set (v1, v8); that of the pipeline if not given"`
 }
 
 // Setup implements Plugin.
 func (l *Line) Setup(s *Setup) (Codec, error) {
-	p := &Plain{Charset: l.Charset, Format: l.Format}
+	p := &Plain{Charset: l.Charset, Format: l.Format, ECSCompatibility: l.ECSCompatibility}
 	if _, err := p.Setup(s); err != nil {
 		return nil, err
 	}
@@ -57,9 +59,22 @@ func (p *Plain) Delimiter() string { return p.delimiter }
 // Decode implements Decoder.
 func (p *Plain) Decode(x *Context, message []byte) {
 	e := x.New()
-	e.Fields().Set("message", event.StringValue(p.charset.text(message)))
+	text := event.StringValue(p.charset.text(message))
+	e.Fields().Set("message", text)
 	e.Complete(x.Now)
+	p.SetOriginal(e, text)
 	x.Emit(e)
+}
+
+// SetOriginal sets [event][original] to a message, unless it is there or something is in its way: for inputs that decode messages
+// themselves as this codec does. With ecs_compatibility disabled it does nothing.
+func (p *Plain) SetOriginal(e *event.Event, message event.Value) {
+	if !p.original {
+		return
+	}
+	if at := e.Place(refOriginal); at != nil && !at.Is() {
+		*at = message
+	}
 }
 
 // Encode implements Encoder. A format that fails for an event writes the event without it.

@@ -14,9 +14,9 @@ import (
 //
 // Source: LogStash::Inputs::Beats::MessageListener, DecodedEventTransform, RawEventTransform.
 type documents struct {
-	codec.Decoder        // of the text
-	applied, raw  string // tags for events with and without a text; empty: none
-	plain         bool   // the codec makes the text a message, and does nothing to it
+	codec.Decoder              // of the text
+	applied, raw  string       // tags for events with and without a text; empty: none
+	plain         *codec.Plain // the codec, if it makes the text a message and does nothing to it
 
 	inner codec.Context
 	made  []*event.Event // by the codec, of one text
@@ -32,8 +32,8 @@ const (
 
 func newDocuments(of codec.Decoder, applied, raw string) *documents {
 	d := &documents{Decoder: of, applied: applied, raw: raw}
-	if p, ok := of.(*codec.Plain); ok {
-		d.plain = strings.EqualFold(p.Charset, "UTF-8")
+	if p, ok := of.(*codec.Plain); ok && strings.EqualFold(p.Charset, "UTF-8") {
+		d.plain = p
 	}
 	d.inner.Emit = func(e *event.Event) { d.made = append(d.made, e) }
 	return d
@@ -83,9 +83,10 @@ func (d *documents) Decode(x *codec.Context, document []byte) {
 	case text.Nil():
 		e.Complete(x.Now)
 		d.emit(x, e, d.raw)
-	case d.plain && field == fieldMessage && text.Kind() == event.String && utf8.ValidString(text.Str()):
+	case d.plain != nil && field == fieldMessage && text.Kind() == event.String && utf8.ValidString(text.Str()):
 		d.timestamp(x, f)
 		e.Complete(x.Now)
+		d.plain.SetOriginal(e, text)
 		d.emit(x, e, d.applied)
 	default:
 		f.Delete(field)

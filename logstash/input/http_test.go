@@ -70,7 +70,7 @@ func TestHTTPSaysWhatTheRequestWas(t *testing.T) {
 			"[headers][request_method]": `"POST"`, "[headers][request_path]": `"/a?b"`, "[headers][http_version]": `"HTTP/1.1"`,
 		},
 		"v8": {
-			"[message]": `"hi"`, "[@version]": `"1"`, "[host][ip]": `"127.0.0.1"`, "[http][version]": `"HTTP/1.1"`, "[user_agent][original]": `"test/1"`,
+			"[message]": `"hi"`, "[event][original]": `"hi"`, "[@version]": `"1"`, "[host][ip]": `"127.0.0.1"`, "[http][version]": `"HTTP/1.1"`, "[user_agent][original]": `"test/1"`,
 			"[url][domain]": `"127.0.0.1"`, "[url][port]": "PORT", "[http][method]": `"POST"`, "[url][path]": `"/a?b"`, "[http][request][body][bytes]": `"2"`,
 			"[http][request][mime_type]": `"text/plain"`,
 		},

@@ -16,7 +16,7 @@ func TestS3ReadsObjectsLineByLine(t *testing.T) {
 	server.Put(t, "logs", map[string][]byte{"a.log": []byte("#Fields: x\none\ntwo"), "no.tmp": []byte("no\n")})
 	for _, c := range []struct{ options, ecs, want, meta string }{
 		{"", "disabled", `{"message":"one\n","@version":"1","cloudfront_fields":"x"}`, `{"s3":{"key":"logs/a.log"}}`},
-		{"codec => line include_object_properties => true", "v8", `{"message":"one","@version":"1"}`, `"key":"logs/a.log","cloudfront":{"fields":"x"}`},
+		{"codec => line include_object_properties => true", "v8", `{"message":"one","@version":"1","event":{"original":"one"}}`, `"key":"logs/a.log","cloudfront":{"fields":"x"}`},
 	} {
 		r := runInput(t, fmt.Sprintf(`s3 { bucket => "%s" endpoint => "%s" region => "%s" prefix => "logs/" exclude_pattern => "\.tmp$" cutoff_second => 0 watch_for_new_files => false %s }`,
 			bucket.Name, server.URL, bucket.Region, c.options), setting{ecs: c.ecs})

@@ -23,7 +23,7 @@ func (r *running) addr() net.Addr { return r.source.(interface{ Addr() net.Addr 
 func TestTCPSaysWhoSentAnEvent(t *testing.T) {
 	for ecs, want := range map[string][2]string{
 		"disabled": {`{"message":"a","@version":"1","host":"127.0.0.1","port":PORT}`, `{"ip_address":"127.0.0.1"}`},
-		"v8":       {`{"message":"a","@version":"1"}`, `{"input":{"tcp":{"source":{"name":"127.0.0.1","ip":"127.0.0.1","port":PORT}}}}`},
+		"v8":       {`{"message":"a","@version":"1","event":{"original":"a"}}`, `{"input":{"tcp":{"source":{"name":"127.0.0.1","ip":"127.0.0.1","port":PORT}}}}`},
 	} {
 		r := runInput(t, `tcp { port => 0 host => "127.0.0.1" dns_reverse_lookup_enabled => false }`, setting{ecs: ecs})
 		c := connect(t, "tcp", r.addr())
@@ -118,8 +118,8 @@ func TestAPortThatIsTakenIsAnErrorOfTheRun(t *testing.T) {
 func TestUDPSaysTheSendersAddress(t *testing.T) {
 	for _, c := range []struct{ options, ecs, want string }{
 		{"", "disabled", `{"message":"a\nb","@version":"1","host":"127.0.0.1"}`},
-		{"", "v8", `{"message":"a\nb","@version":"1","host":{"ip":"127.0.0.1"}}`},
-		{`source_ip_fieldname => "from"`, "v8", `{"message":"a\nb","@version":"1","from":"127.0.0.1"}`},
+		{"", "v8", `{"message":"a\nb","@version":"1","event":{"original":"a\nb"},"host":{"ip":"127.0.0.1"}}`},
+		{`source_ip_fieldname => "from"`, "v8", `{"message":"a\nb","@version":"1","event":{"original":"a\nb"},"from":"127.0.0.1"}`},
 		{`codec => json`, "v8", `{"message":"a\nb","tags":["_jsonparsefailure"],"@version":"1","host":{"ip":"127.0.0.1"}}`},
 	} {
 		r := runInput(t, `udp { port => 0 host => "127.0.0.1" workers => 1 `+c.options+` }`, setting{ecs: c.ecs})
