@@ -36,7 +36,7 @@ has its rest in the next plan.`,
 		exits: []exit{
 			{exitOK, "all is applied, or there was nothing to do"},
 			{exitFailed, "nothing was changed: the plan has problems, the cluster moved, or nobody said yes"},
-			{exitPartial, "some changes are applied, then one failed; the next plan has the rest"},
+			{exitPartial, "it was begun, then a change failed; the next plan has the rest"},
 			{exitInterrupted, "interrupted between two changes; the next plan has the rest"},
 		},
 	})
@@ -133,7 +133,7 @@ func (a *applying) apply(ctx context.Context, client *opensearch.Client, p *esta
 		return nil
 	case errors.Is(err, estate.ErrStopped), ctx.Err() != nil:
 		return &exitError{exitInterrupted, err}
-	case run != nil && run.Done > 0:
+	case run != nil:
 		return &exitError{exitPartial, err}
 	}
 	return err

@@ -26,7 +26,7 @@ drift.repair, as they were applied, and no others.`,
 			{exitOK, "all is as it was applied, or was put back"},
 			{exitFailed, "the directory has mistakes, or the cluster cannot be asked or refuses"},
 			{exitDifference, "something differs, and was not put back"},
-			{exitPartial, "some of it was put back, then something failed"},
+			{exitPartial, "a repair was begun, then a change failed"},
 			{exitInterrupted, "interrupted"},
 		},
 	})

@@ -585,6 +585,8 @@ func TestAShorterRetentionSaysWhatItDeletes(t *testing.T) {
 
 func fmtMillis(t time.Time) string { return string(mustJSON(t.UnixMilli())) }
 
+func timeNow() time.Time { return time.Now() }
+
 func mustJSON(v any) []byte {
 	b, err := json.Marshal(v)
 	if err != nil {

@@ -271,6 +271,12 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	ch := &Change{Key: key, Risk: NoRisk}
 	if obj := d.Objects[key]; obj != nil {
 		declared, ch.Files = o.declaredBody(key, obj.Body), obj.Files
+		if key.Kind == Aliases && len(object(declared, "indices")) == 0 { // its patterns match no index: there cannot be such an alias yet
+			if r == nil {
+				return nil
+			}
+			declared = nil
+		}
 	}
 	var lastDeclared, lastObserved Body
 	if r != nil {
