@@ -38,7 +38,7 @@ type Applier struct {
 
 // Apply does what the plan says, in its order, and nothing else. It first looks whether all is still as the plan saw
 // it, and refuses with a MovedError if not; it looks at each object again right before it is changed. Before the first
-// change it writes down what was there, for Undo; before each, what it means to do. If it is cut short, the next plan has
+// change it writes down what was there, for Undo, and what it means to do. If it is cut short, the next plan has
 // the rest. It gives the record of the apply, also with an error, unless nothing was begun.
 func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	c := a.Client
@@ -65,14 +65,27 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	if err := writeJournal(ctx, c, run, entriesOf(p, o, run)); err != nil {
 		return run, err
 	}
+	begun, err := a.begin(ctx, run, o, p)
+	if err != nil {
+		err = fmt.Errorf("%w; nothing was changed, make a new plan", err)
+		run.Failed = err.Error()
+		return run, errors.Join(err, run.put(ctx, c))
+	}
+	var done []write // changes whose records are still to be written
 	for i := range p.Changes {
 		ch := &p.Changes[i]
-		if err = a.next(ctx, run, o, ch); err != nil {
+		if err = a.next(ctx, run, begun[i], ch); err == nil {
+			run.Done++
+			done = append(done, write{begun[i], ch.Action == Delete || ch.Action == Forget})
+			if len(done) == recordsAtOnce {
+				err, done = writeRecords(ctx, c, done), nil
+			}
+		}
+		if err != nil {
 			err = fmt.Errorf("%s %s: %w; %d of %s done, the next plan has the rest", ch.Action, ch.Key, err, run.Done, things(len(p.Changes), "change", "changes"))
 			run.Failed = err.Error()
 			break
 		}
-		run.Done++
 		if a.Step != nil {
 			a.Step(run.Done, ch)
 		}
@@ -81,7 +94,31 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // also of one that was interrupted
 	defer cancel()
-	return run, errors.Join(err, run.put(ctx, c))
+	return run, errors.Join(err, writeRecords(ctx, c, done), run.put(ctx, c))
+}
+
+// recordsAtOnce is how many changes are done before their records are written. The intents of those in between say
+// enough should the process die.
+const recordsAtOnce = 50
+
+// begin writes down what is meant to be done, all of it before anything is: of two applies at the same time, one finds
+// that the other was there.
+func (a *Applier) begin(ctx context.Context, run *Applied, o *Observed, p *Plan) ([]*Record, error) {
+	all := make([]*Record, len(p.Changes))
+	var intents []write
+	for i := range p.Changes {
+		ch := &p.Changes[i]
+		r := &Record{Key: ch.Key, Estate: run.Estate, Environment: run.Environment}
+		if known := o.Records[ch.Key]; known != nil {
+			copied := *known
+			r = &copied
+		}
+		if all[i] = r; ch.Action != Adopt && ch.Action != Forget {
+			r.Pending = &Pending{Apply: run.ID, Action: ch.Action, Declared: ch.Declared}
+			intents = append(intents, write{Record: r})
+		}
+	}
+	return all, writeRecords(ctx, a.Client, intents)
 }
 
 // newID names an apply: when it began, so that they can be sorted and told apart by people, and something random.
@@ -146,36 +183,25 @@ func entriesOf(p *Plan, o *Observed, run *Applied) []*journalEntry {
 	return entries
 }
 
-func (a *Applier) next(ctx context.Context, run *Applied, o *Observed, ch *Change) error {
+func (a *Applier) next(ctx context.Context, run *Applied, r *Record, ch *Change) error {
 	select {
 	case <-a.Stop:
 		return ErrStopped
 	default:
-		return a.change(ctx, run, o, ch)
+		return a.change(ctx, run, r, ch)
 	}
 }
 
-// change does one change: the intent, the look, the deed, the look at what became of it, the record.
-func (a *Applier) change(ctx context.Context, run *Applied, o *Observed, ch *Change) error {
-	c := a.Client
-	r := &Record{Key: ch.Key, Estate: run.Estate, Environment: run.Environment}
-	if known := o.Records[ch.Key]; known != nil {
-		copied := *known
-		r = &copied
-	}
+// change does one change: the look, the deed, the look at what became of it. r, which is to be written, is what was found
+// with the intent, and becomes the new record.
+func (a *Applier) change(ctx context.Context, run *Applied, r *Record, ch *Change) error {
 	if ch.Action == Forget {
-		return r.drop(ctx, c)
+		return nil
 	}
+	c := a.Client
 	bodies := ch.bodies(r)
-	var live *Live
-	var err error
-	if ch.Action != Adopt {
-		r.Pending = &Pending{Apply: run.ID, Action: ch.Action, Declared: ch.Declared}
-		if err := r.put(ctx, c); err != nil {
-			return err
-		}
-	}
-	if live, err = look(ctx, c, ch.Key, bodies...); err != nil {
+	live, err := look(ctx, c, ch.Key, bodies...)
+	if err != nil {
 		return err
 	}
 	now := Change{Key: ch.Key}
@@ -185,10 +211,7 @@ func (a *Applier) change(ctx context.Context, run *Applied, o *Observed, ch *Cha
 	}
 	switch ch.Action {
 	case Delete:
-		if err := kinds[ch.Kind].remove(ctx, c, ch.Name, live); err != nil {
-			return err
-		}
-		return r.drop(ctx, c)
+		return kinds[ch.Kind].remove(ctx, c, ch.Name, live)
 	case Create, Update:
 		if err := kinds[ch.Kind].put(ctx, c, ch.Name, decoded(ch.Body), live); err != nil {
 			return err
@@ -201,21 +224,21 @@ func (a *Applier) change(ctx context.Context, run *Applied, o *Observed, ch *Cha
 		}
 	case Adopt, Forget:
 	}
-	return a.recorded(ctx, run, r, ch, live)
+	a.record(run, r, ch, live)
+	return nil
 }
 
-// recorded writes what is there now.
-func (a *Applier) recorded(ctx context.Context, run *Applied, r *Record, ch *Change, live *Live) error {
-	state := r.state
+// record makes r say what is there now.
+func (a *Applier) record(run *Applied, r *Record, ch *Change, live *Live) {
 	if ch.Then != nil {
+		state := r.state
 		*r = *ch.Then
 		r.Pending, r.state = nil, state
-		return r.put(ctx, a.Client)
+		return
 	}
 	r.Estate, r.Environment, r.Pending = run.Estate, run.Environment, nil
 	r.Declared, r.Observed = ch.Declared, text(canonical(ch.Key, live.Body))
 	r.Apply, r.Commit, r.By, r.At = run.ID, run.Commit, run.By, a.Now().UTC()
-	return r.put(ctx, a.Client)
 }
 
 // NewUndo makes a plan that brings back what was there before an apply. What somebody changed since is a problem of that

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"time"
@@ -198,47 +199,99 @@ func each(ctx context.Context, c *opensearch.Client, query any, f func(*hit) err
 // errMoved is that somebody else changed a record or an object since it was looked at.
 var errMoved = errors.New("somebody else changed it since")
 
-// put writes r if its document is still as it was seen.
-func (r *Record) put(ctx context.Context, c *opensearch.Client) error {
-	id := objectID(r.Key)
-	path := "/" + RecordIndex + "/_create/" + id
-	if r.state.Term != 0 {
-		path = fmt.Sprintf("/%s/_doc/%s?if_seq_no=%d&if_primary_term=%d", RecordIndex, id, r.state.SeqNo, r.state.Term)
+// A write is a record to be written, or removed.
+type write struct {
+	*Record
+	drop bool
+}
+
+// pages cuts n documents into requests: at most 500 documents, and about 8 MB unless one alone is larger.
+func pages(n int, size func(i int) int) iter.Seq2[int, int] {
+	const most, bytes = 500, 8 << 20
+	return func(yield func(from, to int) bool) {
+		for from := 0; from < n; {
+			to, sum := from, 0
+			for to < n && to-from < most && (to == from || sum+size(to) <= bytes) {
+				sum += size(to)
+				to++
+			}
+			if !yield(from, to) {
+				return
+			}
+			from = to
+		}
 	}
-	doc := document{Type: "object", Sort: r.String(), Estate: r.Estate, Environment: r.Environment, Apply: r.Apply, Kind: r.Kind, Name: r.Name, Body: text(r)}
-	var answer hit
-	err := c.JSON(ctx, http.MethodPut, path, doc, &answer)
-	if isConflict(err) {
-		return fmt.Errorf("the record of %s: %w", r.Key, errMoved)
+}
+
+// writeRecords writes and removes records, each only if its document is still as it was seen; then its state is the new
+// one. With an error some may have been written. If a document is not as it was seen, it is errMoved.
+func writeRecords(ctx context.Context, c *opensearch.Client, all []write) error {
+	size := func(i int) int { return len(all[i].Declared) + len(all[i].Observed) + 1000 }
+	for from, to := range pages(len(all), size) {
+		if err := writeSome(ctx, c, all[from:to]); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+func writeSome(ctx context.Context, c *opensearch.Client, some []write) error {
+	var body bytes.Buffer
+	lines := json.NewEncoder(&body)
+	for _, w := range some {
+		meta := map[string]any{"_id": objectID(w.Key)}
+		action := "create"
+		if w.state.Term != 0 {
+			action, meta["if_seq_no"], meta["if_primary_term"] = "index", w.state.SeqNo, w.state.Term
+		}
+		if w.drop {
+			action = "delete"
+		}
+		if err := lines.Encode(map[string]any{action: meta}); err != nil {
+			return err
+		}
+		if w.drop {
+			continue
+		}
+		doc := document{Type: "object", Sort: w.Key.String(), Estate: w.Estate, Environment: w.Environment, Apply: w.Apply, Kind: w.Kind, Name: w.Name, Body: text(w.Record)}
+		if err := lines.Encode(doc); err != nil {
+			return err
+		}
+	}
+	b, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/" + RecordIndex + "/_bulk", Type: "application/x-ndjson", Body: body.Bytes()})
 	if err != nil {
-		return fmt.Errorf("write the record of %s: %w", r.Key, err)
+		return fmt.Errorf("write records: %w", err)
 	}
-	r.state = seenState{answer.SeqNo, answer.Term}
-	return nil
-}
-
-// drop removes r's document if it is still as it was seen.
-func (r *Record) drop(ctx context.Context, c *opensearch.Client) error {
-	if r.state.Term == 0 {
-		return nil
+	type outcome struct {
+		Status int             `json:"status"`
+		SeqNo  int64           `json:"_seq_no"`
+		Term   int64           `json:"_primary_term"`
+		Error  json.RawMessage `json:"error"`
 	}
-	path := fmt.Sprintf("/%s/_doc/%s?if_seq_no=%d&if_primary_term=%d", RecordIndex, objectID(r.Key), r.state.SeqNo, r.state.Term)
-	err := c.JSON(ctx, http.MethodDelete, path, nil, nil)
-	switch {
-	case isMissing(err):
-		return nil
-	case isConflict(err):
-		return fmt.Errorf("the record of %s: %w", r.Key, errMoved)
-	case err != nil:
-		return fmt.Errorf("remove the record of %s: %w", r.Key, err)
+	var answer struct {
+		Items []map[string]outcome `json:"items"`
 	}
-	return nil
-}
-
-func isConflict(err error) bool {
-	e, ok := errors.AsType[*opensearch.StatusError](err)
-	return ok && e.Status == http.StatusConflict
+	if err := json.Unmarshal(b, &answer); err != nil {
+		return fmt.Errorf("answer to _bulk: %w", err)
+	}
+	if len(answer.Items) != len(some) {
+		return fmt.Errorf("the answer to _bulk has %d items, not %d", len(answer.Items), len(some))
+	}
+	var errs []error
+	for i, w := range some {
+		for _, item := range answer.Items[i] {
+			switch {
+			case item.Status == http.StatusConflict:
+				errs = append(errs, fmt.Errorf("the record of %s: %w", w.Key, errMoved))
+			case w.drop && item.Status == http.StatusNotFound:
+			case item.Status >= 300 || len(item.Error) > 0:
+				errs = append(errs, fmt.Errorf("write the record of %s: %.300s (status %d)", w.Key, item.Error, item.Status))
+			default:
+				w.state = seenState{item.SeqNo, item.Term}
+			}
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (a *Applied) put(ctx context.Context, c *opensearch.Client) error {
@@ -251,11 +304,11 @@ func (a *Applied) put(ctx context.Context, c *opensearch.Client) error {
 
 // writeJournal writes all entries, durably, before the first change.
 func writeJournal(ctx context.Context, c *opensearch.Client, a *Applied, entries []*journalEntry) error {
-	const page = 500
-	for from := 0; from < len(entries); from += page {
+	size := func(i int) int { return 3*len(entries[i].Change.Body) + 2*len(entries[i].Before) + 1000 }
+	for from, to := range pages(len(entries), size) {
 		var body bytes.Buffer
 		lines := json.NewEncoder(&body)
-		for _, e := range entries[from:min(from+page, len(entries))] {
+		for _, e := range entries[from:to] {
 			id := changeID(e.Apply, e.N)
 			doc := document{Type: "change", Sort: id, Estate: a.Estate, Environment: a.Environment, Apply: e.Apply, Kind: e.Change.Kind, Name: e.Change.Name, Body: text(e)}
 			if err := errors.Join(lines.Encode(map[string]any{"index": map[string]any{"_id": id}}), lines.Encode(doc)); err != nil {
