@@ -193,3 +193,43 @@ func TestLinesOfOneEventStayTogetherHoweverManyWorkersThereAre(t *testing.T) {
 		t.Errorf("%d bytes came out, want %d: %.200q", len(out), want.Len(), out)
 	}
 }
+
+// TestHeldLinesAreWrittenWhenAPipelineIsToldToEnd is of a file that is followed: its last event waits for more lines, and is written
+// and acknowledged when the pipeline ends.
+func TestHeldLinesAreWrittenWhenAPipelineIsToldToEnd(t *testing.T) {
+	dir := t.TempDir()
+	log, out := filepath.Join(dir, "a.log"), filepath.Join(dir, "out")
+	conf := fmt.Sprintf(`input { file { path => %q start_position => "beginning" codec => multiline { pattern => "^\s" what => "previous" } } }
+		output { file { path => %q codec => line { format => "%%{message}|" } flush_interval => 0 } }`, log, out)
+	read, want := "", ""
+	for run, more := range [][2]string{{"one\n a\ntwo\n b\n", "one\n a|\ntwo\n b|\n"}, {"three\nfour\n", "three|\nfour|\n"}} { // the second run reads on
+		before := len(want)
+		read, want = read+more[0], want+more[1]
+		if err := os.WriteFile(log, []byte(read), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p, problems := compileText(t, conf)
+		if err := problems.Err(); err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			_, err := p.Run(ctx, RunOptions{Data: filepath.Join(dir, "data")})
+			done <- err
+		}()
+		for range 1000 { // until the first event is there; the second one is held
+			if text, err := os.ReadFile(out); err == nil && len(text) > before {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		stop()
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(out); err != nil || string(text) != want {
+			t.Errorf("run %d: %q, %v; want %q", run+1, text, err, want)
+		}
+	}
+}
