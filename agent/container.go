@@ -75,7 +75,7 @@ func cutCRI(l *line) (partial, ok bool) {
 	if err != nil || s == 0 {
 		return false, false
 	}
-	tags, text, ok := bytes.Cut(rest, []byte(" "))
+	tags, text, _ := bytes.Cut(rest, []byte(" "))
 	first, _, _ := bytes.Cut(tags, []byte(":"))
 	switch {
 	case string(first) == "P":

@@ -207,11 +207,9 @@ func pairs(s *filebeat.Section) []pair {
 	return out
 }
 
-// fail says of an event what a processor could not do; with fail_on_error the event is as it was before it.
-func (e *Event) fail(before Event, failOnError bool, err string) bool {
-	if failOnError {
-		*e = before
-	}
+// fail says of an event what a processor could not do; the event is as it was before it.
+func (e *Event) fail(before Event, err string) bool {
+	*e = before
 	e.Put("error.message", err)
 	return true
 }
@@ -226,13 +224,13 @@ func renameFields(move bool) builderOf {
 				v, ok := e.Get(p.from)
 				if !ok {
 					if !ignoreMissing && failOnError {
-						return e.fail(before, true, fmt.Sprintf("no field %s to take for %s", p.from, p.to))
+						return e.fail(before, fmt.Sprintf("no field %s to take for %s", p.from, p.to))
 					}
 					continue
 				}
 				if _, taken := e.Get(p.to); taken {
 					if failOnError {
-						return e.fail(before, true, fmt.Sprintf("the field %s is there already: %s does not become it", p.to, p.from))
+						return e.fail(before, fmt.Sprintf("the field %s is there already: %s does not become it", p.to, p.from))
 					}
 					continue
 				}
@@ -294,7 +292,7 @@ func convertFields(s *filebeat.Section, _ *environment) Processor {
 			v, ok := e.Get(c.from)
 			if !ok {
 				if !ignoreMissing && failOnError && !ignoreFailure {
-					return e.fail(before, true, "no field "+c.from+" to convert")
+					return e.fail(before, "no field "+c.from+" to convert")
 				}
 				continue
 			}
@@ -302,7 +300,7 @@ func convertFields(s *filebeat.Section, _ *environment) Processor {
 				w, err := convert(v, c.kind)
 				if err != nil {
 					if failOnError && !ignoreFailure {
-						return e.fail(before, true, c.from+": "+err.Error())
+						return e.fail(before, c.from+": "+err.Error())
 					}
 					continue
 				}
@@ -340,7 +338,7 @@ func replaceFields(s *filebeat.Section, _ *environment) Processor {
 			text, ok := v.(string)
 			if !ok {
 				if !ignoreMissing && failOnError {
-					return e.fail(before, true, "no text in the field "+r.field)
+					return e.fail(before, "no text in the field "+r.field)
 				}
 				continue
 			}
@@ -361,7 +359,7 @@ func truncateFields(s *filebeat.Section, _ *environment) Processor {
 			text, ok := v.(string)
 			if !ok {
 				if !ignoreMissing && failOnError {
-					return e.fail(before, true, "no text in the field "+f)
+					return e.fail(before, "no text in the field "+f)
 				}
 				continue
 			}

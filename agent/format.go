@@ -215,9 +215,8 @@ func appendDate(b *strings.Builder, pieces []datePiece, t time.Time) {
 
 // A selector gives a text of an event by the first rule that fits, and one for all others.
 type selector struct {
-	rules  []rule
-	usual  *Format
-	suffix func(string) string
+	rules []rule
+	usual *Format
 }
 
 type rule struct {

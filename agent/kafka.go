@@ -38,7 +38,7 @@ func (o *Kafka) form(dst []byte, r *flow.Record, e *Event, _ *Input) ([]byte, er
 	if len(o.Headers) > 0 {
 		r.Meta = kafka.AppendHeaders(nil, o.Headers)
 	}
-	return o.Codec.append(dst, e, e.metadata(beatName, Version))
+	return o.Codec.append(dst, e, e.metadata(beatName))
 }
 
 func (o *Kafka) open(x *Options) (stream.Sink, error) {

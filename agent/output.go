@@ -59,8 +59,8 @@ func (c *Codec) append(dst []byte, e *Event, meta tree.Object) ([]byte, error) {
 }
 
 // metadata is what receivers that are not Elasticsearch find under @metadata.
-func (e *Event) metadata(beat, version string) tree.Object {
-	m := tree.Object{{Name: "beat", Value: beat}, {Name: "type", Value: "_doc"}, {Name: "version", Value: version}}
+func (e *Event) metadata(beat string) tree.Object {
+	m := tree.Object{{Name: "beat", Value: beat}, {Name: "type", Value: "_doc"}, {Name: "version", Value: Version}}
 	for _, x := range e.Meta {
 		if x.Name != "naru_id" {
 			m = append(m, x)
@@ -76,7 +76,7 @@ type Logstash struct {
 }
 
 func (o *Logstash) form(dst []byte, _ *flow.Record, e *Event, in *Input) ([]byte, error) {
-	meta := e.metadata(o.Beat, Version)
+	meta := e.metadata(o.Beat)
 	if in.Pipeline != nil && !meta.Has("pipeline") {
 		if p, err := in.Pipeline.Of(e); err == nil && p != "" {
 			meta = append(meta, tree.Member{Name: "pipeline", Value: p})

@@ -26,7 +26,7 @@ func (nowhere) Close(context.Context) error                { return nil }
 type Console struct{ Codec Codec }
 
 func (o *Console) form(dst []byte, _ *flow.Record, e *Event, _ *Input) ([]byte, error) {
-	dst, err := o.Codec.append(dst, e, e.metadata(beatName, Version))
+	dst, err := o.Codec.append(dst, e, e.metadata(beatName))
 	return append(dst, '\n'), err
 }
 
@@ -65,7 +65,7 @@ type Files struct {
 }
 
 func (o *Files) form(dst []byte, _ *flow.Record, e *Event, _ *Input) ([]byte, error) {
-	dst, err := o.Codec.append(dst, e, e.metadata(beatName, Version))
+	dst, err := o.Codec.append(dst, e, e.metadata(beatName))
 	return append(dst, '\n'), err
 }
 
@@ -116,10 +116,10 @@ func (s *fileSink) next() error {
 	if err != nil {
 		return err
 	}
-	name, number := stem+".ndjson", 0
+	name := stem + ".ndjson"
 	if n := len(all); n > 0 && (all[n-1] == name || strings.HasPrefix(all[n-1], stem+"-")) {
 		name = all[n-1]
-		number, _ = strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(name, stem+"-"), ".ndjson")) // the first has none
+		number, _ := strconv.Atoi(strings.TrimSuffix(strings.TrimPrefix(name, stem+"-"), ".ndjson")) // the first has none
 		info, err := os.Stat(filepath.Join(s.o.Dir, name))
 		if err != nil || info.Size() >= s.o.Bytes || s.fresh {
 			name = stem + "-" + strconv.Itoa(number+1) + ".ndjson"

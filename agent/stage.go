@@ -188,7 +188,7 @@ func (s *stage) Process(_ context.Context, b *flow.Batch, _ uint64) error {
 // deadBody is what is kept of an event that cannot be written.
 func deadBody(e *Event, line []byte) []byte {
 	if e != nil {
-		if body, err := e.AppendJSON(nil, e.metadata(beatName, Version)); err == nil {
+		if body, err := e.AppendJSON(nil, e.metadata(beatName)); err == nil {
 			return body
 		}
 	}

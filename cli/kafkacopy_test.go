@@ -20,7 +20,7 @@ func (b *kafkaBench) offsets(group string) map[string]int64 {
 	}
 	out := map[string]int64{}
 	all.Each(func(r kadm.OffsetResponse) {
-		out[r.Topic+"/"+string(rune('0'+r.Partition))] = r.At
+		out[r.Topic+"/"+string('0'+r.Partition)] = r.At
 	})
 	return out
 }

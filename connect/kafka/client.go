@@ -271,5 +271,5 @@ func (l logging) Log(level kgo.LogLevel, message string, facts ...any) {
 // quarter of it is at random, so that members do not come all at once.
 func backoff(failures int) time.Duration {
 	d := min(100*time.Millisecond<<min(max(failures-1, 0), 4), time.Second)
-	return d - time.Duration(rand.Int64N(int64(d/4)))
+	return d - rand.N(d/4) //nolint:gosec // spreads members, keeps no secret
 }

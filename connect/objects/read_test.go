@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -176,7 +177,7 @@ func TestWhatWasNotPutAwayBeforeACrashIsPutAwayLater(t *testing.T) {
 	server.Put(t, "p", map[string][]byte{"x": []byte("1\n")})
 	r := Read{Store: store, Begin: "p/", Ledger: filepath.Join(t.TempDir(), "db"), Delete: true}
 	server.Refuse(func(q bucket.Request) *bucket.Error {
-		if q.Method == "DELETE" || q.Method == "POST" {
+		if q.Method == http.MethodDelete || q.Method == http.MethodPost {
 			return &bucket.Error{Status: 403, Code: "AccessDenied", Message: "no"}
 		}
 		return nil

@@ -174,7 +174,7 @@ func (s *Requests) serve(w http.ResponseWriter, r *http.Request) {
 			return // nobody has seen it, and the client cannot think that we have it
 		}
 		// It is on its way, and holds its place until it is delivered.
-		_ = <-p.done // nobody is there to be told
+		<-p.done //nolint:errcheck // nobody is there to be told
 		return
 	}
 	if err != nil {

@@ -350,7 +350,7 @@ func TestWhatWasBeingWrittenIsCutOffAtAnyByte(t *testing.T) {
 	name := segmentsOf(d)[0]
 	whole := d.files[name].now
 	frameSize := (len(whole) - segmentHeader) / 3
-	for size := range len(whole) {
+	for size := range whole {
 		c := d.copy()
 		c.files[name].now = slices.Clone(whole[:size])
 		log := &logged{}

@@ -67,7 +67,7 @@ func TestVariablesArePutIn(t *testing.T) {
 }
 
 func TestValuesAreReadAndWhatIsWrongHasItsPlace(t *testing.T) {
-	d, s := read(t, "b: yes\nd: 1m30s\nn: 5\nsize: 2KiB\nr: ['a+', '(']\nbad: x\nc: red\nunknwon: 1\nsub:\n  inner: 1\n  other: 2\n")
+	d, s := read(t, "b: yes\nd: 1m30s\nn: 5\nsize: 2KiB\nr: ['a+', '(']\nbad: x\nc: red\nunknownn: 1\nsub:\n  inner: 1\n  other: 2\n")
 	if !s.Bool("b", false) || s.Duration("d", 0) != 90*time.Second || s.Duration("n", 0) != 5*time.Second || s.Int("n", 0, 1, 9) != 5 || s.Bytes("size", 0) != 2048 {
 		t.Error("a value is read wrongly")
 	}
@@ -82,7 +82,7 @@ func TestValuesAreReadAndWhatIsWrongHasItsPlace(t *testing.T) {
 		`f.yml:6:1: wrong: bad: expected a number from 0 to 9, found "x"`,
 		`f.yml:6:1: wrong: bad: expected true or false, found "x"`,
 		`f.yml:7:1: wrong: c: expected one of blue, green, found "red"`,
-		"f.yml:8:1: different: unknwon: naru does not know this setting, and goes without it; do you mean unknown?",
+		"f.yml:8:1: different: unknownn: naru does not know this setting, and goes without it; do you mean unknown?",
 		"f.yml:11:3: different: sub.other: naru does not know this setting, and goes without it; do you mean sub.inner?",
 	}, "\n")
 	if diff := cmp.Diff(want, said(d)); diff != "" {

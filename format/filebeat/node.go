@@ -101,6 +101,7 @@ func (n *Node) Value() any {
 			out[m.Name] = m.Value.Value()
 		}
 		return out
+	case Null:
 	}
 	return nil
 }
@@ -195,6 +196,7 @@ func (r *reader) node(y *yaml.Node, depth int) (*Node, error) {
 				return nil, err
 			}
 		}
+	case yaml.DocumentNode: // of which this is the root
 	}
 	return n, nil
 }
@@ -263,6 +265,7 @@ func (r *reader) expand(n *Node) {
 			}
 			r.expand(m.Value)
 		}
+	case Null:
 	}
 }
 
@@ -283,7 +286,7 @@ func (r *reader) variables(text string, depth int) (string, error) {
 			return "", fmt.Errorf("there are more than %d variables", maxPutIn)
 		}
 		end, level := -1, 1
-		for i := 0; i < len(after); i++ {
+		for i := range len(after) {
 			if strings.HasPrefix(after[i:], "${") {
 				level++
 			} else if after[i] == '}' {

@@ -80,6 +80,7 @@ func (n *Node) what() string {
 		return "a list"
 	case Map:
 		return "settings"
+	case Null:
 	}
 	return "nothing"
 }
@@ -301,7 +302,7 @@ func (n *Node) Texts() (out []string, ok bool) {
 			}
 			out = append(out, more...)
 		}
-	case Map:
+	case Map, Null:
 		return nil, false
 	}
 	return out, true

@@ -243,7 +243,7 @@ func TestASetDoesNotDifferFromItself(t *testing.T) {
 		if rapid.Bool().Draw(rt, "by a field") {
 			o.Key = []string{"message"}
 		}
-		r := compared(t, a, records(b), o)
+		r := compared(t, a, b, o)
 		if !r.Same() || r.Equal != int64(len(a)) || len(r.Changes)+len(r.Moves)+len(r.Patterns) > 0 {
 			rt.Fatalf("%+v", r)
 		}

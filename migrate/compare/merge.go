@@ -52,7 +52,7 @@ func (c *comparison) merge(ctx context.Context) (*Report, error) {
 		if n%1000 == 0 && ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		order := 0
+		var order int
 		switch {
 		case !m.more[A]:
 			order = 1

@@ -175,7 +175,7 @@ func readStream(ctx context.Context, st stream.Stream, visit func([]flow.Record)
 			}
 		}
 		if err != nil {
-			return nil
+			return nil //nolint:nilerr // io.EOF: it is read to its end
 		}
 	}
 }

@@ -58,7 +58,7 @@ func (n *node) at(path string) *node {
 	if found := n.get(path); found != nil {
 		return found
 	}
-	for i := 0; i < len(path); i++ {
+	for i := range len(path) {
 		if path[i] != '.' {
 			continue
 		}
@@ -414,7 +414,7 @@ func join(path, name string) string {
 func appendQuoted(dst []byte, s string) []byte {
 	const digits = "0123456789abcdef"
 	dst = append(dst, '"')
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
