@@ -104,11 +104,11 @@ func (r *driftResult) write(w io.Writer, width int) error {
 			wrap(w, "    ", "an apply was cut short at it: `naru plan` has the rest", proseWidth(width))
 		}
 		if !x.Applied.IsZero() {
-			since := "after " + x.Applied.Format(time.DateTime)
+			since := "some time after " + x.Applied.Format(time.DateTime)
 			if !x.Changed.IsZero() {
-				since = x.Changed.Format(time.DateTime)
+				since = "since " + x.Changed.Format(time.DateTime)
 			}
-			wrap(w, "    ", fmt.Sprintf("since %s UTC; as applied by %s%s (apply %s)", since, printable(x.By), commitText(x.Commit), x.Apply), proseWidth(width))
+			wrap(w, "    ", fmt.Sprintf("%s UTC; as applied by %s%s (apply %s)", since, printable(x.By), commitText(x.Commit), x.Apply), proseWidth(width))
 		}
 		if x.Repair && !x.Pending {
 			fmt.Fprintln(w, "    --repair puts it back")

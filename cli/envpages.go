@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/narudata/naru/estate"
@@ -32,6 +33,13 @@ func writePlanMarkdown(w io.Writer, p *estate.Plan) error {
 		}
 		for _, e := range ch.Effects {
 			means = append(means, markdown(e))
+		}
+		if len(ch.Effects) == 0 {
+			for _, f := range ch.Fields {
+				if m := markdown(f.Means); m != "" && !slices.Contains(means, m) {
+					means = append(means, m)
+				}
+			}
 		}
 		if ch.Irreversible != "" {
 			means = append(means, "**an undo does not bring back** "+markdown(ch.Irreversible))

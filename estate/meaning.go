@@ -136,6 +136,7 @@ func explainTemplate(ch *Change, d *Desired, o *Observed) {
 		ch.Risk = worse(ch.Risk, Medium)
 		ch.Effects = append(ch.Effects, "new indices are made without it; "+stay)
 		return
+	case Update, Adopt, Forget:
 	}
 	rollover := "needs a rollover"
 	if n > 0 {
@@ -224,6 +225,7 @@ func explainPipeline(ch *Change, d *Desired, o *Observed) {
 			if slices.Contains(pipelinesIn(obj.Body), ch.Name) {
 				users = append(users, "pipeline "+k.Name)
 			}
+		case ClusterSettings, ISMPolicies, Aliases, SnapshotPolicies, Roles, RoleMappings:
 		}
 	}
 	slices.Sort(users)
@@ -232,10 +234,11 @@ func explainPipeline(ch *Change, d *Desired, o *Observed) {
 		ch.Risk = Low
 	case Update:
 		ch.Effects = append(ch.Effects, "documents from now on; what is indexed stays as it is")
-		ch.Irreversible = "documents that go through it until an undo"
+		ch.Irreversible = "what it does to documents in the meantime"
 	case Delete:
 		ch.Effects = append(ch.Effects, "writes that name it fail")
 		ch.Risk = High
+	case Adopt, Forget:
 	}
 	if len(users) > 0 {
 		ch.Effects = append(ch.Effects, "named by "+shortList(users))
@@ -271,7 +274,7 @@ func explainSnapshots(ch *Change) {
 		switch {
 		case under(f.Path, "deletion.condition"), under(f.Path, "deletion") && len(f.From) == 0:
 			f.Risk, f.Means = High, "the next run deletes the snapshots that are too old or too many by it"
-			ch.Irreversible = "snapshots that are deleted until an undo"
+			ch.Irreversible = "snapshots that are deleted in the meantime"
 		case under(f.Path, "creation"):
 			f.Risk, f.Means = Medium, "when snapshots are taken"
 		case under(f.Path, "snapshot_config"):
@@ -313,6 +316,7 @@ func explainAccess(ch *Change) {
 	case Delete:
 		ch.Risk = High
 		ch.Effects = append(ch.Effects, "who has it loses what it allows, at once")
+	case Update, Adopt, Forget:
 	}
 }
 
@@ -349,6 +353,7 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 		ch.Risk = Medium
 		ch.Effects = append(ch.Effects, things(len(own), "index that it manages keeps", "indices that it manages keep")+" the version they have; new ones have none")
 		return
+	case Update, Adopt, Forget:
 	}
 	was, will := deleteAge(canonical(ch.Key, bodyOf(live))), deleteAge(canonical(ch.Key, decoded(ch.Body)))
 	for i := range ch.Fields {
@@ -364,7 +369,11 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 		}
 	}
 	if len(own) > 0 {
-		ch.Effects = append(ch.Effects, fmt.Sprintf("manages %s now, which keep the version they have until change_policy; new indices get this one", indices(len(own))))
+		keep := "keep the version they have"
+		if len(own) == 1 {
+			keep = "keeps the version it has"
+		}
+		ch.Effects = append(ch.Effects, fmt.Sprintf("manages %s now, which %s until change_policy; new indices get this one", indices(len(own)), keep))
 	}
 	if will == nil || was != nil && *will >= *was {
 		return
@@ -378,7 +387,7 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 		}
 	}
 	ch.Risk = High
-	ch.Irreversible = "indices that are deleted until an undo"
+	ch.Irreversible = "indices that are deleted in the meantime"
 	what := "deletes indices " + days(*will) + " old"
 	if was != nil {
 		what += ", not " + days(*was)

@@ -142,7 +142,7 @@ func (r *reader) environ(file string, env *environment) error {
 	if root.Kind != yaml.MappingNode {
 		return p.fail(root, errors.New("want keys with values"))
 	}
-	var rest yaml.Node = *root
+	rest := *root
 	rest.Content = nil
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]

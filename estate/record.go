@@ -322,8 +322,11 @@ func writeJournal(ctx context.Context, c *opensearch.Client, a *Applied, entries
 		var answer struct {
 			Errors bool `json:"errors"`
 		}
-		if err := json.Unmarshal(b, &answer); err != nil || answer.Errors {
-			return fmt.Errorf("the journal of apply %s could not be written whole (%v): %.300s", a.ID, err, b)
+		if err := json.Unmarshal(b, &answer); err != nil {
+			return fmt.Errorf("answer to _bulk: %w", err)
+		}
+		if answer.Errors {
+			return fmt.Errorf("the journal of apply %s could not be written whole: %.300s", a.ID, b)
 		}
 	}
 	return nil
