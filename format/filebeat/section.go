@@ -302,8 +302,9 @@ func (n *Node) Texts() (out []string, ok bool) {
 			}
 			out = append(out, more...)
 		}
-	case Map, Null:
+	case Map:
 		return nil, false
+	case Null:
 	}
 	return out, true
 }
