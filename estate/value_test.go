@@ -3,6 +3,7 @@ package estate_test
 import (
 	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -190,4 +191,38 @@ func requests(s *osfake.Server, from int) []string {
 		out = append(out, r.Method+" "+r.Path)
 	}
 	return out
+}
+
+func TestTheRecordNamesTheCommit(t *testing.T) {
+	if _, err := exec.LookPath("git"); err != nil {
+		t.Skip("there is no git here")
+	}
+	b := newBench(t)
+	b.file("base/ingest-pipelines/a.json", `{"processors": []}`)
+	git := func(args ...string) string {
+		t.Helper()
+		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", b.dir, "-c", "user.name=Ann", "-c", "user.email=a@example.org"}, args...)...)
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("git %v: %v\n%s", args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	git("init", "-q")
+	git("add", "-A")
+	git("commit", "-qm", "the first one")
+	run := b.apply(b.plan())
+	want := estate.Commit{ID: git("rev-parse", "HEAD"), Subject: "the first one", Author: "Ann"}
+	if run.Commit != want {
+		t.Errorf("%+v, want %+v", run.Commit, want)
+	}
+	b.send("PUT", "/_ingest/pipeline/a", `{"processors": [], "description": "by hand"}`)
+	b.file("base/ingest-pipelines/a.json", `{"processors": [], "version": 2}`)
+	if p := b.plan(); !p.Commit.Dirty {
+		t.Errorf("a change that is not committed: %+v", p.Commit)
+	}
+	d, o := b.observe()
+	if drifted := estate.FindDrift(d, o); len(drifted) != 1 || drifted[0].Commit != want || drifted[0].By != "tester" || drifted[0].Apply != run.ID {
+		t.Errorf("%+v", drifted)
+	}
 }
