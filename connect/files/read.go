@@ -181,7 +181,8 @@ func (l *lines) turn(f *file, b *flow.Batch, r *room) {
 		if l.cut(f, w, b, r) {
 			return // the batch is full; the turn goes on with the next one
 		}
-		if l.budget <= 0 {
+		// A line that is longer than a turn is read to its end, or to the bound of lines: the next turn would begin it anew.
+		if l.budget <= 0 && (f.kind != plain || f.skipping || w.base+int64(w.lo) > w.from.Offset) {
 			if f.kind == plain {
 				w.drop()
 			}

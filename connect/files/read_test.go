@@ -397,3 +397,14 @@ func TestPositionsOfOthersAreNotTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestALineThatIsLongerThanATurnIsReadToItsEnd(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a.log")
+	long := strings.Repeat("a", 3<<20)
+	write(t, path, "one\n"+long+"\ntwo\n")
+	c := quick(path)
+	c.TurnBytes = 1 << 20
+	d := start(t, c, Options{})
+	d.expect("one", long, "two")
+	d.stop()
+}
