@@ -1,6 +1,7 @@
 package output
 
 import (
+	"context"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -199,8 +200,62 @@ func (k *kafkaOutput) Open(r *Run) (stream.Sink, error) {
 	if err != nil {
 		return stream.Sink{}, err
 	}
+	var sink flow.Sink = producer
+	if s.Compression.Unread(kafka.LibraryKafkaJS) != "" {
+		sink = &warning{Sink: sink, of: &s, log: r.Log, asked: map[string]bool{}}
+	}
 	return stream.Sink{
-		Sink: producer, InOrder: true, MaxRecords: 16 << 10,
+		Sink: sink, InOrder: true, MaxRecords: 16 << 10,
 		Retry: flow.Retry{First: max(time.Duration(k.o.RetryBackoffMS)*time.Millisecond, 10*time.Millisecond)},
 	}, nil
+}
+
+// warning looks, before it writes to a topic for the first time, whether a group reads it whose clients may not know the codec:
+// some stop for good at the first batch that they cannot decompress. It is used by one goroutine at a time.
+type warning struct {
+	flow.Sink
+	of    *kafka.Sink
+	log   *slog.Logger
+	asked map[string]bool
+}
+
+const (
+	mostAsked     = 100             // topics that are looked at
+	askingMayTake = 5 * time.Second // for all topics of a write
+)
+
+// Write implements flow.Sink.
+func (w *warning) Write(ctx context.Context, recs []flow.Record) error {
+	var topics []string
+	for i := range recs {
+		if topic := recs[i].Index; !w.asked[topic] && len(w.asked) < mostAsked {
+			w.asked[topic] = true
+			topics = append(topics, topic)
+		}
+	}
+	if len(topics) > 0 {
+		w.ask(ctx, topics)
+	}
+	return w.Sink.Write(ctx, recs)
+}
+
+func (w *warning) ask(ctx context.Context, topics []string) {
+	ctx, cancel := context.WithTimeout(ctx, askingMayTake)
+	defer cancel()
+	admin, err := w.of.Admin(ctx)
+	if err != nil {
+		w.log.Warn("who reads the topics cannot be asked: whether all their clients know the codec is not known", "codec", w.of.Compression, "error", err)
+		return
+	}
+	defer admin.Close()
+	for _, topic := range topics {
+		lines, err := admin.Unread(ctx, topic, w.of.Compression)
+		if err != nil {
+			w.log.Warn("who reads a topic cannot be asked: whether all its clients know the codec is not known", "topic", topic, "codec", w.of.Compression, "error", err)
+			continue
+		}
+		for _, line := range lines {
+			w.log.Warn("a group may not be able to read what is written", "topic", topic, "codec", w.of.Compression, "group", line)
+		}
+	}
 }

@@ -56,6 +56,7 @@ func TestEventsBecomeRecordsOfKafka(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 	defer cancel()
 	got := map[string][]string{}
+	zipped := false
 	for n := 0; n < 3 && ctx.Err() == nil; {
 		client.PollFetches(ctx).EachRecord(func(r *kgo.Record) {
 			n++
@@ -68,10 +69,11 @@ func TestEventsBecomeRecordsOfKafka(t *testing.T) {
 				headers = append(headers, h.Key+"="+string(h.Value))
 			}
 			got[r.Topic] = append(got[r.Topic], string(r.Key)+" "+value+" "+strings.Join(headers, " "))
-			if r.Attrs.CompressionType() != 1 && n == 1 {
-				t.Errorf("compression type %d", r.Attrs.CompressionType())
-			}
+			zipped = zipped || r.Attrs.CompressionType() == 1 // of a batch that it makes smaller
 		})
+	}
+	if !zipped {
+		t.Error("nothing is compressed")
 	}
 	want := map[string][]string{
 		"web-access": {`7 {"kind":"access","u":{"id":7}` + stamp + `} env=prod kind=access`, `8 (none) env=prod kind=access`},
