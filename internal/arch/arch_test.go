@@ -102,7 +102,7 @@ var doors = map[string][]string{
 	"github.com/prometheus/client_golang":  {"cli", "logstash/monitor"},
 	"github.com/parquet-go/parquet-go":     {"connect/archive"},
 	"sigs.k8s.io/yaml":                     {"cli"},
-	"go.yaml.in/yaml/v3":                   {"connect", "connect/snapshot", "estate", "format/filebeat", "format/filebeat", "format/filebeat", "format/yaml", "logstash/filter", "logstash/input"},
+	"go.yaml.in/yaml/v3":                   {"connect", "connect/snapshot", "estate", "format/filebeat", "format/yaml", "logstash/filter", "logstash/input"},
 	"github.com/pierrec/lz4/v4":            {"format"},
 	"github.com/klauspost/compress":        {"blob", "flow/queue", "format", "connect/archive", "connect/files", "connect/opensearch", "migrate/compare"},
 	"go.etcd.io/bbolt":                     {"flow/ledger", "connect/archive"},
