@@ -36,8 +36,8 @@ who read the topics do not notice. The ends are fixed when it begins; the same c
 on where it was after an interruption or a crash, and does nothing once it is done
 (--again).
 
-Into an index each record is a document, created under the id CLUSTER:TOPIC:PARTITION:OFFSET:
-carried twice it is there once. With --id key the key is the id and the offset the version,
+Into an index each record is a document, created as CLUSTER:TOPIC:PARTITION:OFFSET: carried
+twice it is there once. With --id key the key is the id and the offset the version,
 so that the last record of a key is its document, and a record without a value deletes it.
 That holds as long as a key stays in its partition. Without --id key records without a value
 are dropped. Values that are no JSON objects become {"message": …}. Into a topic records go
