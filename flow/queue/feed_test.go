@@ -226,7 +226,7 @@ func TestADrainOfAFullQueueEndsAfterTheGrace(t *testing.T) {
 		if err := q.Close(); err != nil {
 			t.Error(err)
 		}
-		if st := q.Stats(); int64(acked) > st.Events || acked == 0 || read == acked || c.closed != 100 {
+		if st := q.Stats(); int64(acked) > st.Events || read == acked || c.closed != 100 {
 			t.Errorf("%d read, %d acknowledged, %d closed: %+v", read, acked, c.closed, st)
 		}
 		w := log.warnings()
