@@ -24,9 +24,9 @@ test: ## every test, then the engine's under the race detector where there is a 
 test-race: ## everything that runs concurrently under the race detector (needs a C compiler)
 	CGO_ENABLED=1 $(GO) test -race -timeout 60m ./flow/... ./connect/... ./migrate/... ./blob/... ./cli
 
-test-servers: ## the long test: real Elasticsearch and OpenSearch, read and written, killed, full
+test-servers: ## the long test: real Elasticsearch, OpenSearch and Kafka, read and written, killed, full
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
-		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./migrate/... ./cli
+		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./connect/kafka ./estate/... ./migrate/... ./logstash/... ./cli
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch

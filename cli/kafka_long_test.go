@@ -18,7 +18,7 @@ import (
 )
 
 // TestEveryCommandOfKafkaWithRealBrokers asks brokers of several ages.
-func TestEveryCommandOfKafkaWithRealBrokers(t *testing.T) {
+func TestServersOfKafkaTakeEveryCommand(t *testing.T) {
 	for _, version := range testbed.KafkaVersions {
 		t.Run(version, func(t *testing.T) {
 			ok, missing := testbed.CanStartKafka(t, version)

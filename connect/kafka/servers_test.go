@@ -17,7 +17,7 @@ import (
 )
 
 // TestRealBrokers runs against each version what depends on the broker.
-func TestRealBrokers(t *testing.T) {
+func TestServersOfKafka(t *testing.T) {
 	for _, version := range testbed.KafkaVersions {
 		t.Run(version, func(t *testing.T) {
 			ok, missing := testbed.CanStartKafka(t, version)
