@@ -17,7 +17,7 @@ import (
 	"github.com/narudata/naru/internal/testbed"
 )
 
-// TestEveryCommandOfKafkaWithRealBrokers asks brokers of several ages.
+// TestServersOfKafkaTakeEveryCommand asks brokers of several ages.
 func TestServersOfKafkaTakeEveryCommand(t *testing.T) {
 	for _, version := range testbed.KafkaVersions {
 		t.Run(version, func(t *testing.T) {

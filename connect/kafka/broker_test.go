@@ -28,7 +28,7 @@ func addTopics(t testing.TB, brokers []string, topics map[string]int32) {
 	}
 }
 
-// TestARealBroker is what of a real Kafka belongs to the usual tests; TestRealBrokers has the rest.
+// TestARealBroker is what of a real Kafka belongs to the usual tests; TestServersOfKafka has the rest.
 func TestARealBroker(t *testing.T) {
 	k := startBroker(t, testbed.KafkaVersions[0], map[string]int32{"classic": 6, "consumer": 6})
 	t.Run("RebalancesUnderLoadLoseAndDoubleNothing", func(t *testing.T) {

@@ -16,7 +16,7 @@ import (
 	"github.com/narudata/naru/internal/testbed"
 )
 
-// TestRealBrokers runs against each version what depends on the broker.
+// TestServersOfKafka runs against each version what depends on the broker.
 func TestServersOfKafka(t *testing.T) {
 	for _, version := range testbed.KafkaVersions {
 		t.Run(version, func(t *testing.T) {
