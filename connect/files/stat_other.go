@@ -33,6 +33,4 @@ func stateOf(path string, info os.FileInfo) state {
 	return state{id: ID{Inode: h.Sum64()}, size: info.Size(), links: 1, mtime: info.ModTime().UnixNano()}
 }
 
-func lock(*os.File) error { return nil }
-
 func tooMany(error) bool { return false }

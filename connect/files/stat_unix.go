@@ -45,14 +45,5 @@ func stateOf(st *syscall.Stat_t) state {
 	}
 }
 
-// lock takes the file for this process; ErrInUse: another one has it.
-func lock(f *os.File) error {
-	err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return ErrInUse
-	}
-	return err
-}
-
 // tooMany reports that no more files can be open.
 func tooMany(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }

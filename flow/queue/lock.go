@@ -1,11 +1,11 @@
-//go:build darwin || dragonfly || freebsd || linux || netbsd || openbsd
-
 package queue
 
 import (
 	"errors"
+	"fmt"
 	"os"
-	"syscall"
+
+	"github.com/narudata/naru/internal/filelock"
 )
 
 // lock takes the lock at path for as long as the file is open; it ends with the process in any case.
@@ -14,14 +14,11 @@ func lock(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if !errors.Is(err, syscall.EINTR) {
-			break
-		}
-	}
-	if errors.Is(err, syscall.EWOULDBLOCK) {
+	switch err = filelock.Exclusive(f); {
+	case errors.Is(err, filelock.ErrHeld):
 		err = ErrInUse
+	case errors.Is(err, errors.ErrUnsupported):
+		err = fmt.Errorf("queues need file locks: %w", err)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

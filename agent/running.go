@@ -1,5 +1,3 @@
-//go:build unix
-
 package agent
 
 import (
@@ -7,17 +5,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"syscall"
+
+	"github.com/narudata/naru/internal/filelock"
 )
 
 // FilebeatRuns gives an error if a Filebeat still runs whose registry is at a path: what it has read would change meanwhile.
+// Where the system has no file locks that is not known.
 func FilebeatRuns(registry string) error {
 	for _, below := range []string{"", "..", filepath.Join("..", "..")} {
 		f, err := os.Open(filepath.Join(registry, below, "filebeat.lock"))
 		if err != nil {
 			continue
 		}
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB) //nolint:gosec // a descriptor
+		if err = filelock.Shared(f); errors.Is(err, errors.ErrUnsupported) {
+			err = nil
+		}
 		if err = errors.Join(err, f.Close()); err != nil {
 			return fmt.Errorf("a Filebeat runs with the registry in %s: stop it first: %w", registry, err)
 		}
