@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -17,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/narudata/naru/internal/testbed/certs"
 	"github.com/narudata/naru/logstash/monitor"
 )
 
@@ -259,26 +259,11 @@ func TestThePortOfTheAPIIsTheFirstFreeOne(t *testing.T) {
 	}
 }
 
-// certificate writes a certificate for 127.0.0.1 and its key.
-func certificate(t *testing.T, dir string) (cert, key string) {
-	t.Helper()
-	openssl, err := exec.LookPath("openssl")
-	if err != nil {
-		t.Skip("there is no openssl")
-	}
-	cert, key = filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem")
-	out, err := exec.CommandContext(t.Context(), openssl, "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", //nolint:gosec // a fixed program
-		"-keyout", key, "-out", cert, "-days", "2", "-subj", "/CN=naru", "-addext", "subjectAltName=IP:127.0.0.1").CombinedOutput()
-	if err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
-	return cert, key
-}
-
 func TestTheAPIIsEncryptedIfAskedFor(t *testing.T) {
-	cert, key := certificate(t, t.TempDir())
-	p, address := watchedLogstash(t, "api.ssl.enabled: true\napi.ssl.certificate: "+cert+"\napi.ssl.key: "+key+"\n", nil)
-	out, stderr, status := run(t, nil, "top", "--once", "--interval", "100ms", "--url", "https://"+address, "--ca-file", cert)
+	authority := certs.New(t)
+	server := authority.Issue(t, "naru")
+	p, address := watchedLogstash(t, "api.ssl.enabled: true\napi.ssl.certificate: "+server.CertFile+"\napi.ssl.key: "+server.KeyFile+"\n", nil)
+	out, stderr, status := run(t, nil, "top", "--once", "--interval", "100ms", "--url", "https://"+address, "--ca-file", authority.File)
 	if status != exitOK || !strings.Contains(out, "RUNNING") {
 		t.Errorf("status %d: %s", status, stderr)
 	}
