@@ -54,10 +54,13 @@ func (p *Pipeline) Open(r *Run) (stream.Sink, error) {
 	}
 	return stream.Sink{
 		Sink: &sending{p: p, to: r.Addresses}, InOrder: r.Ordered,
-		Retry: flow.Retry{First: 100 * time.Millisecond, Max: time.Second},
+		Retry: patience,
 		Dead:  asJSON,
 	}, nil
 }
+
+// patience is how often an address is tried again.
+var patience = flow.Retry{First: 100 * time.Millisecond, Max: time.Second}
 
 // asJSON makes the dead letter of an event in its binary form.
 func asJSON(r flow.Record) flow.Record {
@@ -84,14 +87,11 @@ func (s *sending) Write(ctx context.Context, recs []flow.Record) error {
 	for _, name := range s.p.SendTo {
 		go func() {
 			err := s.send(ctx, name, recs)
-			for wait := 100 * time.Millisecond; err != nil && !errors.As(err, new(flow.Failures)) && ctx.Err() == nil; err = s.send(ctx, name, recs) {
-				t := time.NewTimer(wait)
-				select {
-				case <-t.C:
-				case <-ctx.Done():
+			for failures := 1; err != nil && !errors.As(err, new(flow.Failures)); failures++ {
+				if patience.Wait(ctx, failures) != nil {
+					break
 				}
-				t.Stop()
-				wait = min(2*wait, time.Second)
+				err = s.send(ctx, name, recs)
 			}
 			failed <- err
 		}()
