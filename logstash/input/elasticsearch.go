@@ -97,37 +97,48 @@ func (o *Elasticsearch) Setup(s *Setup) (Input, error) {
 }
 
 // access reads cloud_id and who asks.
-func (o *Elasticsearch) access(h *hitsInput) error {
-	given := [...]bool{o.CloudAuth != nil, o.APIKey != nil, o.User != "" || o.Password != nil}
+func (o *Elasticsearch) access(h *hitsInput) (err error) {
+	c := CloudAccess{o.CloudID, o.CloudAuth, o.APIKey}
+	h.User, h.Password, h.Hosts, err = c.Of(h.User, h.Password, h.Hosts)
+	return err
+}
+
+// CloudAccess are the options of plugins called elasticsearch that say who asks which cluster of Elastic Cloud.
+type CloudAccess struct {
+	ID           string           // cloud_id
+	Auth, APIKey *option.Password // cloud_auth, api_key
+}
+
+// Of gives the user, the password and the hosts that a plugin goes by, of those that it is given. An error is of the option that
+// is wrong.
+func (c CloudAccess) Of(user string, password *option.Password, hosts []string) (string, *option.Password, []string, error) {
 	ways := 0
-	for _, g := range given {
-		if g {
+	for _, given := range []bool{c.Auth != nil, c.APIKey != nil, user != "" || password != nil} {
+		if given {
 			ways++
 		}
 	}
 	if ways > 1 {
-		return option.Errorf("user", "give one of user and password, cloud_auth, and api_key")
+		return "", nil, nil, option.Errorf("user", "give one of user and password, cloud_auth, and api_key")
 	}
-	if o.CloudAuth != nil {
-		name, password, ok := strings.Cut(string(*o.CloudAuth), ":")
-		if !ok || name == "" || password == "" {
-			return option.Errorf("cloud_auth", "expected name:password")
+	if c.Auth != nil {
+		name, secret, ok := strings.Cut(string(*c.Auth), ":")
+		if !ok || name == "" || secret == "" {
+			return "", nil, nil, option.Errorf("cloud_auth", "expected name:password")
 		}
-		secret := option.Password(password)
-		h.User, h.Password = name, &secret
+		user, password = name, new(option.Password(secret))
 	}
-	if o.CloudID == "" {
-		return nil
+	if c.ID == "" {
+		return user, password, hosts, nil
 	}
-	if len(o.Hosts) > 0 {
-		return option.Errorf("cloud_id", "there are hosts, too: give one of them")
+	if len(hosts) > 0 {
+		return "", nil, nil, option.Errorf("cloud_id", "there are hosts, too: give one of them")
 	}
-	host, err := opensearch.CloudURL(o.CloudID)
+	host, err := opensearch.CloudURL(c.ID)
 	if err != nil {
-		return option.Errorf("cloud_id", "%w", err)
+		return "", nil, nil, option.Errorf("cloud_id", "%w", err)
 	}
-	h.Hosts = []string{host}
-	return nil
+	return user, password, []string{host}, nil
 }
 
 // key reads api_key and ca_trusted_fingerprint.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/tlsoption"
 )
@@ -115,36 +116,10 @@ func (o *Elasticsearch) Setup(s *Setup) (Output, error) {
 }
 
 // access reads cloud_id and who asks.
-func (o *Elasticsearch) access(b *bulkOutput) error {
-	ways := 0
-	for _, given := range []bool{o.CloudAuth != nil, o.APIKey != nil, o.User != "" || o.Password != nil} {
-		if given {
-			ways++
-		}
-	}
-	if ways > 1 {
-		return option.Errorf("user", "give one of user and password, cloud_auth, and api_key")
-	}
-	if o.CloudAuth != nil {
-		name, password, ok := strings.Cut(string(*o.CloudAuth), ":")
-		if !ok || name == "" || password == "" {
-			return option.Errorf("cloud_auth", "expected name:password")
-		}
-		secret := option.Password(password)
-		b.User, b.Password = name, &secret
-	}
-	if o.CloudID == "" {
-		return nil
-	}
-	if len(o.Hosts) > 0 {
-		return option.Errorf("cloud_id", "there are hosts, too: give one of them")
-	}
-	host, err := opensearch.CloudURL(o.CloudID)
-	if err != nil {
-		return option.Errorf("cloud_id", "%w", err)
-	}
-	b.Hosts = []string{host}
-	return nil
+func (o *Elasticsearch) access(b *bulkOutput) (err error) {
+	c := input.CloudAccess{ID: o.CloudID, Auth: o.CloudAuth, APIKey: o.APIKey}
+	b.User, b.Password, b.Hosts, err = c.Of(b.User, b.Password, b.Hosts)
+	return err
 }
 
 // key reads api_key.
