@@ -36,7 +36,7 @@ Filebeat stopped: nothing is read twice or missed. Stop Filebeat first.`,
 		exits: []exit{
 			{exitOK, "with --once: all that was there is delivered"},
 			{exitFailed, "the configuration cannot run, or an input or output failed"},
-			{exitInterrupted, "interrupted; what was read is delivered"},
+			{exitInterrupted, "interrupted; what was read is delivered. Ended by SIGTERM, the status is 0"},
 		},
 	})
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -113,7 +113,7 @@ func (c *common) runAgent(ctx context.Context, f *filebeatFlags) error {
 	if err != nil {
 		return err
 	}
-	ctx, interrupted, release := c.endOnSignal(ctx)
+	ctx, asked, release := c.endOnSignal(ctx)
 	defer release()
 	drain := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() { close(drain) })
@@ -131,10 +131,7 @@ func (c *common) runAgent(ctx context.Context, f *filebeatFlags) error {
 	if err != nil {
 		return err
 	}
-	if closed(interrupted) {
-		return &exitError{code: exitInterrupted}
-	}
-	return nil
+	return asked()
 }
 
 // folder gives the agent's own folder, and settles what to do about a registry of Filebeat.

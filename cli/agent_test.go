@@ -95,8 +95,8 @@ output.logstash:
 		if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		if err := cmd.Wait(); err == nil || codeOf(t, err) != exitInterrupted {
-			t.Errorf("ended with %v, want exit status %d", err, exitInterrupted)
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("ended with %v", err)
 		}
 	}
 	doubled := 0

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -39,7 +41,7 @@ place, before anything runs.`,
 		exits: []exit{
 			{exitOK, "the inputs have ended, and all is written; or with -t, the configuration is right"},
 			{exitFailed, "the configuration is wrong, or an input or output failed"},
-			{exitInterrupted, "interrupted; what was read is written"},
+			{exitInterrupted, "interrupted; what was read is written. Ended by SIGTERM, the status is 0"},
 		},
 	})
 	f := &logstashFlags{}
@@ -316,24 +318,32 @@ func (l *lockedWriter) Write(p []byte) (int, error) {
 	return l.w.Write(p)
 }
 
-// endOnSignal ends the context with the first signal; interrupted is closed then. The second one ends the process's patience:
+// endOnSignal ends the context with the first signal. Then asked gives what the process ends with: nothing for SIGTERM, which asks a
+// service to end and is not a failure, exitInterrupted for others. The second one ends the process's patience:
 // it is no longer caught.
-func (c *common) endOnSignal(parent context.Context) (ctx context.Context, interrupted <-chan struct{}, release func()) {
+func (c *common) endOnSignal(parent context.Context) (ctx context.Context, asked func() error, release func()) {
 	ctx, cancel := context.WithCancel(parent)
 	signals, stop := c.Interrupts()
-	first, over := make(chan struct{}), make(chan struct{})
+	over := make(chan struct{})
+	var first atomic.Pointer[os.Signal]
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		select {
 		case s := <-signals:
 			fmt.Fprintf(c.Stderr, "%v: writing what was read (once more: stop at once)\n", s)
-			close(first)
+			first.Store(&s)
 			stop()
 			cancel()
 		case <-over:
 		}
 	})
-	return ctx, first, sync.OnceFunc(func() {
+	asked = func() error {
+		if s := first.Load(); s != nil && *s != syscall.SIGTERM {
+			return &exitError{code: exitInterrupted}
+		}
+		return nil
+	}
+	return ctx, asked, sync.OnceFunc(func() {
 		close(over)
 		wg.Wait()
 		stop()

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -98,7 +97,7 @@ func TestAPipelineWhoseFileChangesIsLoadedAnew(t *testing.T) {
 	if text := stdout.String(); strings.Contains(text, "jsonparsefailure") {
 		t.Errorf("a message was cut: %s", text)
 	}
-	signals <- syscall.SIGTERM
+	signals <- os.Interrupt
 	select {
 	case got := <-status:
 		if got != exitInterrupted {

@@ -104,7 +104,7 @@ func watchedLogstash(t *testing.T, settings string, variables map[string]string,
 func (p *process) stop(t *testing.T) {
 	t.Helper()
 	p.signals <- syscall.SIGTERM
-	if status := p.end(t); status != exitInterrupted {
+	if status := p.end(t); status != exitOK {
 		t.Errorf("exit status %d: %s", status, p.stderr.String())
 	}
 }

@@ -58,7 +58,7 @@ func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []
 		return err
 	}
 	defer stopAPI()
-	ctx, interrupted, release := c.endOnSignal(ctx)
+	ctx, asked, release := c.endOnSignal(ctx)
 	defer release()
 	if err := r.change(pipelines); err != nil {
 		return err
@@ -78,10 +78,7 @@ func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []
 		return err
 	}
 	<-over
-	if closed(interrupted) {
-		return &exitError{code: exitInterrupted}
-	}
-	return nil
+	return asked()
 }
 
 // reloadLogstash runs pipelines, and those that have changed anew, until it is interrupted. A pipeline whose new configuration
@@ -98,7 +95,7 @@ func (c *common) reloadLogstash(ctx context.Context, api *logstashAPI, load func
 		return err
 	}
 	defer stopAPI()
-	ctx, _, release := c.endOnSignal(ctx)
+	ctx, asked, release := c.endOnSignal(ctx)
 	defer release()
 	if err := r.change(first); err != nil {
 		return err
@@ -109,7 +106,7 @@ func (c *common) reloadLogstash(ctx context.Context, api *logstashAPI, load func
 	for {
 		select {
 		case <-ctx.Done():
-			return errors.Join(r.stop(r.list()), &exitError{code: exitInterrupted})
+			return errors.Join(r.stop(r.list()), asked())
 		case <-tick.C:
 		}
 		specs, err := load()

@@ -20,13 +20,10 @@ func (c *common) transactLogstash(ctx context.Context, pipelines []logstashPipel
 	if err != nil {
 		return err
 	}
-	ctx, interrupted, release := c.endOnSignal(ctx)
+	ctx, asked, release := c.endOnSignal(ctx)
 	defer release()
 	if err := carry.Run(ctx); err != nil {
 		return err
 	}
-	if closed(interrupted) {
-		return &exitError{code: exitInterrupted}
-	}
-	return nil
+	return asked()
 }

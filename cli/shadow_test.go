@@ -65,7 +65,7 @@ func running(t *testing.T, name, config string) (stop func()) {
 		signals <- syscall.SIGTERM
 		select {
 		case got := <-status:
-			if got != exitInterrupted {
+			if got != exitOK {
 				t.Errorf("%s: exit status %d: %s", name, got, messages.String())
 			}
 		case <-time.After(20 * time.Second):
