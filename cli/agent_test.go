@@ -42,7 +42,7 @@ filebeat.inputs:
     backoff.init: 100ms
     prospector.scanner.check_interval: 100ms
     parsers:
-      - multiline: {pattern: '^\[', negate: true, match: after, timeout: 2s}
+      - multiline: {pattern: '^\[', negate: true, match: after, timeout: 6s}
 output.logstash:
   hosts: ["127.0.0.1:%d"]
   bulk_max_size: 300
