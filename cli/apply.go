@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
-	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate"
 )
 
@@ -52,11 +51,12 @@ has its rest in the next plan.`,
 	cmd.Flags().StringVar(&undo, "undo", "", "bring back what was there before the apply `ID`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		a := applying{common: c, f: &f, yes: yes, output: output}
-		p, client, err := a.plan(cmd.Context(), undo, args)
+		p, target, err := a.plan(cmd.Context(), undo, args)
+		defer target.Close()
 		if err != nil {
 			return err
 		}
-		return a.apply(cmd.Context(), client, p)
+		return a.apply(cmd.Context(), target, p)
 	}
 	return cmd
 }
@@ -71,7 +71,7 @@ type applying struct {
 }
 
 // plan reads the plan, or makes it.
-func (a *applying) plan(ctx context.Context, undo string, args []string) (*estate.Plan, *opensearch.Client, error) {
+func (a *applying) plan(ctx context.Context, undo string, args []string) (*estate.Plan, *estate.Target, error) {
 	switch {
 	case len(args) == 1 && (a.f.dir != "" || a.f.env != "" || undo != ""):
 		return nil, nil, errors.New("a plan file says all that is to be done: leave -f, -e and --undo out")
@@ -81,15 +81,15 @@ func (a *applying) plan(ctx context.Context, undo string, args []string) (*estat
 			return nil, nil, err
 		}
 		a.saved = true
-		client, err := p.Target.Connect(ctx, a.Getenv)
-		return p, client, err
+		target, err := p.Connect(ctx, a.Getenv)
+		return p, target, err
 	case undo != "":
-		d, client, err := a.f.open(ctx, a.common)
+		d, target, err := a.f.open(ctx, a.common)
 		if err != nil {
 			return nil, nil, err
 		}
-		p, err := estate.NewUndo(ctx, client, d, undo, time.Now())
-		return p, client, err
+		p, err := estate.NewUndo(ctx, target, d, undo, time.Now())
+		return p, target, err
 	}
 	return a.f.plan(ctx, a.common)
 }
@@ -101,7 +101,7 @@ type appliedResult struct {
 }
 
 // apply shows the plan, asks, and applies it.
-func (a *applying) apply(ctx context.Context, client *opensearch.Client, p *estate.Plan) error {
+func (a *applying) apply(ctx context.Context, target *estate.Target, p *estate.Plan) error {
 	people := a.output.value == "table"
 	if !people || len(p.Changes) == 0 {
 		if len(p.Changes) == 0 {
@@ -117,7 +117,7 @@ func (a *applying) apply(ctx context.Context, client *opensearch.Client, p *esta
 	}
 	ctx, stop, release := a.heed(ctx)
 	defer release()
-	applier := estate.Applier{Client: client, By: estate.Who(), Now: time.Now, Stop: stop}
+	applier := estate.Applier{Target: target, By: estate.Who(), Now: time.Now, Stop: stop}
 	if people {
 		applier.Step = func(done int, ch *estate.Change) {
 			fmt.Fprintf(a.Stderr, "%d/%d  %s %s\n", done, len(p.Changes), ch.Action, printable(ch.Key.String()))

@@ -39,11 +39,12 @@ drift.repair, as they were applied, and no others.`,
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "repair without asking")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		ctx := cmd.Context()
-		d, client, err := f.open(ctx, c)
+		d, target, err := f.open(ctx, c)
+		defer target.Close()
 		if err != nil {
 			return err
 		}
-		o, err := estate.Observe(ctx, client, d)
+		o, err := estate.Observe(ctx, target, d)
 		if err != nil {
 			return err
 		}
@@ -66,7 +67,7 @@ drift.repair, as they were applied, and no others.`,
 		}
 		if mends {
 			a := applying{common: c, f: &f, yes: yes, output: output}
-			if err := a.apply(ctx, client, p); err != nil {
+			if err := a.apply(ctx, target, p); err != nil {
 				return err
 			}
 		}

@@ -124,11 +124,12 @@ which commit, and how far. The id is what naru apply --undo takes.`,
 	f.add(cmd)
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		d, client, err := f.open(cmd.Context(), c)
+		d, target, err := f.open(cmd.Context(), c)
+		defer target.Close()
 		if err != nil {
 			return err
 		}
-		list, err := estate.History(cmd.Context(), client, d)
+		list, err := estate.History(cmd.Context(), target, d)
 		if err != nil {
 			return err
 		}

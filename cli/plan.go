@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate"
 )
 
@@ -52,27 +51,27 @@ func (f *estateFlags) read(ctx context.Context, c *common) (*estate.Desired, err
 }
 
 // open reads what is declared and connects to its cluster.
-func (f *estateFlags) open(ctx context.Context, c *common) (*estate.Desired, *opensearch.Client, error) {
+func (f *estateFlags) open(ctx context.Context, c *common) (*estate.Desired, *estate.Target, error) {
 	d, err := f.read(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	client, err := d.Target.Connect(ctx, c.Getenv)
-	return d, client, err
+	target, err := d.Connect(ctx, c.Getenv)
+	return d, target, err
 }
 
 // plan makes the plan.
-func (f *estateFlags) plan(ctx context.Context, c *common) (*estate.Plan, *opensearch.Client, error) {
-	d, client, err := f.open(ctx, c)
+func (f *estateFlags) plan(ctx context.Context, c *common) (*estate.Plan, *estate.Target, error) {
+	d, target, err := f.open(ctx, c)
 	if err != nil {
 		return nil, nil, err
 	}
-	o, err := estate.Observe(ctx, client, d)
+	o, err := estate.Observe(ctx, target, d)
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := estate.NewPlan(ctx, client, d, o, f.askAll, time.Now())
-	return p, client, err
+	p, err := estate.NewPlan(ctx, target, d, o, f.askAll, time.Now())
+	return p, target, err
 }
 
 func newPlanCommand(c *common) *cobra.Command {
@@ -106,7 +105,8 @@ touched: one that is there already is first adopted as it is.`,
 	cmd.Flags().StringVar(&out, "out", "", "write the plan to `FILE`, for `naru apply FILE`")
 	cmd.Flags().BoolVar(&all, "all", false, "show every field, however many there are")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		p, _, err := f.plan(cmd.Context(), c)
+		p, target, err := f.plan(cmd.Context(), c)
+		defer target.Close()
 		if err != nil {
 			return err
 		}

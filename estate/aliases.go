@@ -7,8 +7,6 @@ import (
 	"net/http"
 	"path"
 	"strings"
-
-	"github.com/narudata/naru/connect/opensearch"
 )
 
 // An alias is declared as {"indices": {INDEX: {filter, routing, …}}}, where INDEX may be a pattern like logs-2026-*. What
@@ -39,8 +37,8 @@ func canonAlias(_ string, body Body) Body {
 	return body
 }
 
-func listAliases(ctx context.Context, c *opensearch.Client) (map[string]*Live, error) {
-	answer, err := call(ctx, c, http.MethodGet, "/_alias", nil)
+func listAliases(ctx context.Context, t *Target) (map[string]*Live, error) {
+	answer, err := call(ctx, t.Search, http.MethodGet, "/_alias", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -62,8 +60,8 @@ func aliasesIn(answer Body) map[string]*Live {
 	return all
 }
 
-func getAlias(ctx context.Context, c *opensearch.Client, name string) (*Live, error) {
-	answer, err := call(ctx, c, http.MethodGet, at("/_alias", name), nil)
+func getAlias(ctx context.Context, t *Target, name string) (*Live, error) {
+	answer, err := call(ctx, t.Search, http.MethodGet, at("/_alias", name), nil)
 	if isMissing(err) {
 		return nil, nil
 	}
@@ -74,7 +72,7 @@ func getAlias(ctx context.Context, c *opensearch.Client, name string) (*Live, er
 }
 
 // putAlias changes all in one request, which the cluster does as one.
-func putAlias(ctx context.Context, c *opensearch.Client, name string, body Body, live *Live) error {
+func putAlias(ctx context.Context, t *Target, name string, body Body, live *Live) error {
 	var actions []any
 	wanted := object(body, "indices")
 	if live != nil {
@@ -97,11 +95,11 @@ func putAlias(ctx context.Context, c *opensearch.Client, name string, body Body,
 		}
 		actions = append(actions, map[string]any{"add": add})
 	}
-	_, err := call(ctx, c, http.MethodPost, "/_aliases", map[string]any{"actions": actions})
+	_, err := call(ctx, t.Search, http.MethodPost, "/_aliases", map[string]any{"actions": actions})
 	return err
 }
 
-func removeAlias(ctx context.Context, c *opensearch.Client, name string, live *Live) error {
+func removeAlias(ctx context.Context, t *Target, name string, live *Live) error {
 	if live == nil {
 		return nil
 	}
@@ -109,7 +107,7 @@ func removeAlias(ctx context.Context, c *opensearch.Client, name string, live *L
 	for index := range object(live.Body, "indices") {
 		actions = append(actions, map[string]any{"remove": map[string]any{"index": index, "alias": name}})
 	}
-	_, err := call(ctx, c, http.MethodPost, "/_aliases", map[string]any{"actions": actions})
+	_, err := call(ctx, t.Search, http.MethodPost, "/_aliases", map[string]any{"actions": actions})
 	return err
 }
 

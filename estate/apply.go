@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"github.com/narudata/naru/connect/opensearch"
 )
 
 // A MovedError is that a cluster is not any more what a plan was made from. Nothing was changed.
@@ -27,7 +25,7 @@ var ErrStopped = errors.New("stopped as asked")
 
 // An Applier applies plans.
 type Applier struct {
-	Client *opensearch.Client
+	Target *Target
 	By     string // who applies, for the record
 	Now    func() time.Time
 	// Step is told of each change once it is done; nil: nobody is.
@@ -41,7 +39,7 @@ type Applier struct {
 // change it writes down what was there, for Undo, and what it means to do. If it is cut short, the next plan has
 // the rest. It gives the record of the apply, also with an error, unless nothing was begun.
 func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
-	c := a.Client
+	c := a.Target.Search
 	if got := c.Info().UUID; got != p.Cluster.UUID {
 		return nil, fmt.Errorf("the plan is for the cluster %s (%s), and %s is %s (%s)", p.Cluster.Name, p.Cluster.UUID, c, c.Info().Name, got)
 	}
@@ -118,7 +116,7 @@ func (a *Applier) begin(ctx context.Context, run *Applied, o *Observed, p *Plan)
 			intents = append(intents, write{Record: r})
 		}
 	}
-	return all, writeRecords(ctx, a.Client, intents)
+	return all, writeRecords(ctx, a.Target.Search, intents)
 }
 
 // newID names an apply: when it began, so that they can be sorted and told apart by people, and something random.
@@ -134,11 +132,11 @@ func (a *Applier) again(ctx context.Context, p *Plan) (*Observed, error) {
 	for i := range p.Changes {
 		wanted[p.Changes[i].Kind] = true
 	}
-	recorded, err := records(ctx, a.Client)
+	recorded, err := records(ctx, a.Target.Search)
 	if err != nil {
 		return nil, err
 	}
-	o, err := observe(ctx, a.Client, wanted)
+	o, err := observe(ctx, a.Target, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -198,9 +196,9 @@ func (a *Applier) change(ctx context.Context, run *Applied, r *Record, ch *Chang
 	if ch.Action == Forget {
 		return nil
 	}
-	c := a.Client
+	t := a.Target
 	bodies := ch.bodies(r)
-	live, err := look(ctx, c, ch.Key, bodies...)
+	live, err := look(ctx, t, ch.Key, bodies...)
 	if err != nil {
 		return err
 	}
@@ -211,12 +209,12 @@ func (a *Applier) change(ctx context.Context, run *Applied, r *Record, ch *Chang
 	}
 	switch ch.Action {
 	case Delete:
-		return kinds[ch.Kind].remove(ctx, c, ch.Name, live)
+		return kinds[ch.Kind].remove(ctx, t, ch.Name, live)
 	case Create, Update:
-		if err := kinds[ch.Kind].put(ctx, c, ch.Name, decoded(ch.Body), live); err != nil {
+		if err := kinds[ch.Kind].put(ctx, t, ch.Name, decoded(ch.Body), live); err != nil {
 			return err
 		}
-		if live, err = look(ctx, c, ch.Key, bodies...); err != nil {
+		if live, err = look(ctx, t, ch.Key, bodies...); err != nil {
 			return err
 		}
 		if live == nil {
@@ -243,12 +241,12 @@ func (a *Applier) record(run *Applied, r *Record, ch *Change, live *Live) {
 
 // NewUndo makes a plan that brings back what was there before an apply. What somebody changed since is a problem of that
 // change, and the plan cannot be applied.
-func NewUndo(ctx context.Context, c *opensearch.Client, d *Desired, apply string, now time.Time) (*Plan, error) {
-	entries, err := journal(ctx, c, apply)
+func NewUndo(ctx context.Context, t *Target, d *Desired, apply string, now time.Time) (*Plan, error) {
+	entries, err := journal(ctx, t.Search, apply)
 	if err != nil {
 		return nil, err
 	}
-	history, err := History(ctx, c, d)
+	history, err := History(ctx, t, d)
 	if err != nil {
 		return nil, err
 	}
@@ -268,11 +266,11 @@ func NewUndo(ctx context.Context, c *opensearch.Client, d *Desired, apply string
 	for _, e := range entries {
 		wanted[e.Change.Kind] = true
 	}
-	o, err := observe(ctx, c, wanted)
+	o, err := observe(ctx, t, wanted)
 	if err != nil {
 		return nil, err
 	}
-	if o.Records, err = records(ctx, c); err != nil {
+	if o.Records, err = records(ctx, t.Search); err != nil {
 		return nil, err
 	}
 	p := newPlan("undo", d, o, now)

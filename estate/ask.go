@@ -5,20 +5,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
-
-	"github.com/narudata/naru/connect/opensearch"
 )
 
 // askTemplate has the cluster compose the template by itself: it refuses what it would refuse later, and its answer has
 // the mappings without what says the default. Component templates are left out, since they may be of the same plan, and
 // so are the patterns: the cluster compares them with those of the template that this one is to replace. conflicts does that.
-func askTemplate(ctx context.Context, c *opensearch.Client, body Body) (any, error) {
+func askTemplate(ctx context.Context, t *Target, body Body) (any, error) {
 	asked := clone(body)
 	delete(asked, "composed_of")
 	if asked["index_patterns"] != nil {
 		asked["index_patterns"] = []any{nobodys}
 	}
-	answer, err := call(ctx, c, http.MethodPost, "/_index_template/_simulate", asked)
+	answer, err := call(ctx, t.Search, http.MethodPost, "/_index_template/_simulate", asked)
 	if err != nil {
 		return nil, err
 	}
@@ -28,18 +26,18 @@ func askTemplate(ctx context.Context, c *opensearch.Client, body Body) (any, err
 const nobodys = "naru-simulated-*" // a pattern of indices that nobody has
 
 // askComponent has it composed as if it were an index template.
-func askComponent(ctx context.Context, c *opensearch.Client, body Body) (any, error) {
+func askComponent(ctx context.Context, t *Target, body Body) (any, error) {
 	asked := Body{"index_patterns": []any{nobodys}}
 	if t := body["template"]; t != nil {
 		asked["template"] = t
 	}
-	return askTemplate(ctx, c, asked)
+	return askTemplate(ctx, t, asked)
 }
 
 // askPipeline has the pipeline made and one empty document sent through it. What becomes of the document is of no
 // interest; the answer to an impossible pipeline is an error.
-func askPipeline(ctx context.Context, c *opensearch.Client, body Body) (any, error) {
-	_, err := call(ctx, c, http.MethodPost, "/_ingest/pipeline/_simulate", map[string]any{
+func askPipeline(ctx context.Context, t *Target, body Body) (any, error) {
+	_, err := call(ctx, t.Search, http.MethodPost, "/_ingest/pipeline/_simulate", map[string]any{
 		"pipeline": body, "docs": []any{map[string]any{"_source": map[string]any{}}},
 	})
 	return nil, err

@@ -1,4 +1,4 @@
-// Package estate brings a cluster to what a directory in Git declares: index and component templates, ISM and snapshot
+// Package estate brings an environment's systems to what a directory in Git declares: index and component templates, ISM and snapshot
 // policies, ingest pipelines, aliases, roles and their mappings, cluster settings. Bodies are the system's own JSON;
 // nothing is modelled anew here.
 //

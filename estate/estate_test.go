@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,6 +48,8 @@ func benchAt(t *testing.T, url string) *bench {
 	b.file("overlays/prod/env.yaml", "estate: shop\ntarget: {urls: [\""+url+"\"]}\nvariables: {shards: 3, age: 30d}\ndrift: {repair: [ingest-pipelines, index-templates/web*]}\n")
 	return b
 }
+
+func (b *bench) target() *estate.Target { return &estate.Target{Search: b.client} }
 
 func noEnv(string) string { return "" }
 
@@ -91,7 +94,7 @@ func (b *bench) observe() (*estate.Desired, *estate.Observed) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	o, err := estate.Observe(b.t.Context(), b.client, d)
+	o, err := estate.Observe(b.t.Context(), b.target(), d)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -101,7 +104,7 @@ func (b *bench) observe() (*estate.Desired, *estate.Observed) {
 func (b *bench) plan() *estate.Plan {
 	b.t.Helper()
 	d, o := b.observe()
-	p, err := estate.NewPlan(b.t.Context(), b.client, d, o, false, b.now)
+	p, err := estate.NewPlan(b.t.Context(), b.target(), d, o, false, b.now)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -109,7 +112,7 @@ func (b *bench) plan() *estate.Plan {
 }
 
 func (b *bench) try(ctx context.Context, p *estate.Plan) (*estate.Applied, error) {
-	return (&estate.Applier{Client: b.client, By: "tester", Now: time.Now}).Apply(ctx, p)
+	return (&estate.Applier{Target: b.target(), By: "tester", Now: time.Now}).Apply(ctx, p)
 }
 
 func (b *bench) apply(p *estate.Plan) *estate.Applied {
@@ -228,7 +231,7 @@ func lifecycle(t *testing.T, b *bench, keys []string) {
 	}
 
 	d, _ := b.observe()
-	undo, err := estate.NewUndo(t.Context(), b.client, d, second.ID, b.now)
+	undo, err := estate.NewUndo(t.Context(), b.target(), d, second.ID, b.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +242,7 @@ func lifecycle(t *testing.T, b *bench, keys []string) {
 	}
 	b.wants(b.plan(), "change cluster-settings/limits", "change ingest-pipelines/zz", "change index-templates/web")
 
-	undo, err = estate.NewUndo(t.Context(), b.client, d, first.ID, b.now)
+	undo, err = estate.NewUndo(t.Context(), b.target(), d, first.ID, b.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -271,7 +274,7 @@ func lifecycle(t *testing.T, b *bench, keys []string) {
 	}
 	b.apply(p)
 	b.wants(b.plan())
-	history, err := estate.History(t.Context(), b.client, d)
+	history, err := estate.History(t.Context(), b.target(), d)
 	if err != nil || len(history) != 6 || history[5].ID != first.ID || history[3].Undoes != second.ID {
 		t.Errorf("history: %+v, %v", history, err)
 	}
@@ -365,7 +368,7 @@ func TestAnObjectThatIsThereIsAdoptedAsItIsFirst(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 	d, _ := b.observe()
-	undo, err := estate.NewUndo(t.Context(), b.client, d, run.ID, b.now)
+	undo, err := estate.NewUndo(t.Context(), b.target(), d, run.ID, b.now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -474,7 +477,7 @@ func TestAnApplyThatIsCutShortHasItsRestInTheNextPlan(t *testing.T) {
 			}
 			d, _ := b.observe()
 			if at%2 == 0 && run != nil { // undone
-				undo, err := estate.NewUndo(t.Context(), b.client, d, run.ID, b.now)
+				undo, err := estate.NewUndo(t.Context(), b.target(), d, run.ID, b.now)
 				if err != nil {
 					if !strings.Contains(err.Error(), "no apply") {
 						t.Fatalf("%v at request %d: undo: %v", cut, at, err)
@@ -652,7 +655,7 @@ func TestAClusterWithoutThePluginIsSaidSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := estate.Observe(t.Context(), b.client, d); err == nil || !strings.Contains(err.Error(), "base/ism-policies/a.json: the cluster does not have it") {
+	if _, err := estate.Observe(t.Context(), b.target(), d); err == nil || !strings.Contains(err.Error(), "base/ism-policies/a.json: the cluster does not have it") {
 		t.Errorf("%v", err)
 	}
 }
@@ -730,6 +733,38 @@ func TestOverlaysReplacePatchAndRemove(t *testing.T) {
 		t.Errorf("%+v", d)
 	}
 	if _, err := estate.Read(t.Context(), b.dir, "prdo", noEnv); err == nil || !strings.Contains(err.Error(), `did you mean "prod"?`) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAnEnvironmentIsReadFromAnyFileSystem(t *testing.T) {
+	files := fstest.MapFS{
+		"base/env.yaml":                  {Data: []byte("kafka: {tls: {caFile: /ca.pem}, requestTimeout: 5s}\n")},
+		"base/roles/a.json":              {Data: []byte(`{"a": "${environment}"}`)},
+		"overlays/prod/env.yaml":         {Data: []byte("target: {urls: [\"http://x:1\"]}\nkafka: {brokers: [\"k:9092\"], requestTimeout: 7s}\n")},
+		"overlays/dev/env.yaml":          {Data: []byte("target: {urls: [\"http://x:1\"]}\nkafka: null\n")},
+		"overlays/incomplete/env.yaml":   {Data: []byte("target: {urls: [\"http://x:1\"]}\n")},
+		"overlays/misspelled/env.yaml":   {Data: []byte("target: {urls: [\"http://x:1\"]}\nkafka:\n  brokres: [x]\n")},
+		"overlays/prod/roles/b.json":     {Data: []byte(`{}`)},
+		"overlays/dev/roles/a.patch.yml": {Data: []byte("null\n")},
+	}
+	d, err := estate.ReadFS(t.Context(), files, "prod", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.Objects) != 2 || d.Objects[estate.Key{Kind: estate.Roles, Name: "a"}].Body["a"] != "prod" {
+		t.Errorf("%+v", d.Objects)
+	}
+	if k := d.Kafka; k == nil || k.Brokers[0] != "k:9092" || k.TLS.CAFile != "/ca.pem" || k.RequestTimeout != 7*time.Second {
+		t.Errorf("%+v", k)
+	}
+	if d, err := estate.ReadFS(t.Context(), files, "dev", noEnv); err != nil || d.Kafka != nil || len(d.Objects) != 0 {
+		t.Errorf("%+v, %v", d, err)
+	}
+	if _, err := estate.ReadFS(t.Context(), files, "incomplete", noEnv); err == nil || !strings.Contains(err.Error(), "overlays/incomplete/env.yaml: kafka: brokers is missing") {
+		t.Errorf("%v", err)
+	}
+	if _, err := estate.ReadFS(t.Context(), files, "misspelled", noEnv); err == nil || !strings.Contains(err.Error(), `overlays/misspelled/env.yaml:3:3: kafka: unknown key "brokres"; did you mean "brokers"?`) {
 		t.Errorf("%v", err)
 	}
 }

@@ -26,20 +26,20 @@ type Live struct {
 type kind struct {
 	what string // one object, for sentences
 	// list gives all that the cluster has.
-	list func(ctx context.Context, c *opensearch.Client) (map[string]*Live, error)
+	list func(ctx context.Context, t *Target) (map[string]*Live, error)
 	// get gives one; nil: there is none.
-	get func(ctx context.Context, c *opensearch.Client, name string) (*Live, error)
+	get func(ctx context.Context, t *Target, name string) (*Live, error)
 	// put writes the body; live is what stood there when it was last looked at.
-	put func(ctx context.Context, c *opensearch.Client, name string, body Body, live *Live) error
+	put func(ctx context.Context, t *Target, name string, body Body, live *Live) error
 	// remove deletes it.
-	remove func(ctx context.Context, c *opensearch.Client, name string, live *Live) error
+	remove func(ctx context.Context, t *Target, name string, live *Live) error
 	// canon writes a body, declared or live, in the one way in which two that mean the same are equal. It may change
 	// what it is given.
 	canon func(name string, body Body) Body
 	// check says what is wrong with a declared body, without the cluster; what the cluster would find it need not find.
 	check func(body Body) error
 	// ask has the cluster say whether it would take the body, and what it would make of it; nil: it cannot.
-	ask func(ctx context.Context, c *opensearch.Client, body Body) (effect any, err error)
+	ask func(ctx context.Context, t *Target, body Body) (effect any, err error)
 }
 
 // kinds is set before anything runs, and only read.
@@ -131,9 +131,9 @@ func plain(v any) *Live {
 }
 
 // listPlain is for answers {NAME: BODY}.
-func listPlain(path string) func(context.Context, *opensearch.Client) (map[string]*Live, error) {
-	return func(ctx context.Context, c *opensearch.Client) (map[string]*Live, error) {
-		answer, err := call(ctx, c, http.MethodGet, path, nil)
+func listPlain(path string) func(context.Context, *Target) (map[string]*Live, error) {
+	return func(ctx context.Context, t *Target) (map[string]*Live, error) {
+		answer, err := call(ctx, t.Search, http.MethodGet, path, nil)
 		if isMissing(err) {
 			return map[string]*Live{}, nil // a cluster without a single pipeline says so
 		}
@@ -150,9 +150,9 @@ func listPlain(path string) func(context.Context, *opensearch.Client) (map[strin
 	}
 }
 
-func getPlain(path string) func(context.Context, *opensearch.Client, string) (*Live, error) {
-	return func(ctx context.Context, c *opensearch.Client, name string) (*Live, error) {
-		answer, err := call(ctx, c, http.MethodGet, at(path, name), nil)
+func getPlain(path string) func(context.Context, *Target, string) (*Live, error) {
+	return func(ctx context.Context, t *Target, name string) (*Live, error) {
+		answer, err := call(ctx, t.Search, http.MethodGet, at(path, name), nil)
 		if isMissing(err) {
 			return nil, nil
 		}
@@ -163,16 +163,16 @@ func getPlain(path string) func(context.Context, *opensearch.Client, string) (*L
 	}
 }
 
-func putPlain(path string) func(context.Context, *opensearch.Client, string, Body, *Live) error {
-	return func(ctx context.Context, c *opensearch.Client, name string, body Body, _ *Live) error {
-		_, err := call(ctx, c, http.MethodPut, at(path, name), body)
+func putPlain(path string) func(context.Context, *Target, string, Body, *Live) error {
+	return func(ctx context.Context, t *Target, name string, body Body, _ *Live) error {
+		_, err := call(ctx, t.Search, http.MethodPut, at(path, name), body)
 		return err
 	}
 }
 
-func removePlain(path string) func(context.Context, *opensearch.Client, string, *Live) error {
-	return func(ctx context.Context, c *opensearch.Client, name string, _ *Live) error {
-		_, err := call(ctx, c, http.MethodDelete, at(path, name), nil)
+func removePlain(path string) func(context.Context, *Target, string, *Live) error {
+	return func(ctx context.Context, t *Target, name string, _ *Live) error {
+		_, err := call(ctx, t.Search, http.MethodDelete, at(path, name), nil)
 		if isMissing(err) {
 			return nil
 		}
@@ -181,9 +181,9 @@ func removePlain(path string) func(context.Context, *opensearch.Client, string, 
 }
 
 // listTemplates is for answers {"index_templates":[{"name":…,"index_template":…}]}.
-func listTemplates(what string) func(context.Context, *opensearch.Client) (map[string]*Live, error) {
-	return func(ctx context.Context, c *opensearch.Client) (map[string]*Live, error) {
-		answer, err := call(ctx, c, http.MethodGet, "/_"+what, nil)
+func listTemplates(what string) func(context.Context, *Target) (map[string]*Live, error) {
+	return func(ctx context.Context, t *Target) (map[string]*Live, error) {
+		answer, err := call(ctx, t.Search, http.MethodGet, "/_"+what, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -204,9 +204,9 @@ func templatesIn(answer Body, what string) map[string]*Live {
 	return all
 }
 
-func getTemplate(what string) func(context.Context, *opensearch.Client, string) (*Live, error) {
-	return func(ctx context.Context, c *opensearch.Client, name string) (*Live, error) {
-		answer, err := call(ctx, c, http.MethodGet, at("/_"+what, name), nil)
+func getTemplate(what string) func(context.Context, *Target, string) (*Live, error) {
+	return func(ctx context.Context, t *Target, name string) (*Live, error) {
+		answer, err := call(ctx, t.Search, http.MethodGet, at("/_"+what, name), nil)
 		if isMissing(err) {
 			return nil, nil
 		}
@@ -301,9 +301,9 @@ func tidy(v any) any {
 }
 
 // putSecurity sends a role or a mapping without what the system refuses: its own flags.
-func putSecurity(what string) func(context.Context, *opensearch.Client, string, Body, *Live) error {
-	return func(ctx context.Context, c *opensearch.Client, name string, body Body, _ *Live) error {
-		_, err := call(ctx, c, http.MethodPut, at("/_plugins/_security/api/"+what, name), canonSecurity(name, clone(body)))
+func putSecurity(what string) func(context.Context, *Target, string, Body, *Live) error {
+	return func(ctx context.Context, t *Target, name string, body Body, _ *Live) error {
+		_, err := call(ctx, t.Search, http.MethodPut, at("/_plugins/_security/api/"+what, name), canonSecurity(name, clone(body)))
 		return err
 	}
 }

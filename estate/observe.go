@@ -33,8 +33,8 @@ type IndexFact struct {
 }
 
 // Observe asks the cluster. It lists each kind at once: some ten requests, however many objects there are.
-func Observe(ctx context.Context, c *opensearch.Client, d *Desired) (*Observed, error) {
-	recorded, err := records(ctx, c)
+func Observe(ctx context.Context, t *Target, d *Desired) (*Observed, error) {
+	recorded, err := records(ctx, t.Search)
 	if err != nil {
 		return nil, err
 	}
@@ -50,7 +50,7 @@ func Observe(ctx context.Context, c *opensearch.Client, d *Desired) (*Observed, 
 	if wanted[ComponentTemplates] {
 		wanted[IndexTemplates] = true // whose indices are touched
 	}
-	o, err := observe(ctx, c, wanted)
+	o, err := observe(ctx, t, wanted)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +64,8 @@ func Observe(ctx context.Context, c *opensearch.Client, d *Desired) (*Observed, 
 }
 
 // observe lists the wanted kinds, and the indices.
-func observe(ctx context.Context, c *opensearch.Client, wanted map[Kind]bool) (*Observed, error) {
-	o := &Observed{Cluster: c.Info(), Missing: map[Kind]error{}, live: map[Kind]map[string]*Live{}}
+func observe(ctx context.Context, t *Target, wanted map[Kind]bool) (*Observed, error) {
+	o := &Observed{Cluster: t.Search.Info(), Missing: map[Kind]error{}, live: map[Kind]map[string]*Live{}}
 	type listed struct {
 		kind Kind
 		all  map[string]*Live
@@ -78,21 +78,21 @@ func observe(ctx context.Context, c *opensearch.Client, wanted map[Kind]bool) (*
 			continue
 		}
 		g.Go(func() error {
-			all, err := kinds[k].list(ctx, c)
+			all, err := kinds[k].list(ctx, t)
 			if err != nil && !errors.Is(err, errNoAPI) {
-				return fmt.Errorf("list the %s of %s: %w", k, c, err)
+				return fmt.Errorf("list the %s of %s: %w", k, t.Search, err)
 			}
 			results[i] = listed{k, all, err}
 			return nil
 		})
 	}
 	g.Go(func() (err error) {
-		o.Indices, err = indexFacts(ctx, c)
+		o.Indices, err = indexFacts(ctx, t.Search)
 		return err
 	})
 	if wanted[ISMPolicies] {
 		g.Go(func() (err error) {
-			o.Managed, err = managed(ctx, c)
+			o.Managed, err = managed(ctx, t.Search)
 			return err
 		})
 	}
@@ -168,8 +168,8 @@ func (o *Observed) view(key Key, bodies ...Body) *Live {
 }
 
 // look is view of one object as it is now.
-func look(ctx context.Context, c *opensearch.Client, key Key, bodies ...Body) (*Live, error) {
-	live, err := kinds[key.Kind].get(ctx, c, key.Name)
+func look(ctx context.Context, t *Target, key Key, bodies ...Body) (*Live, error) {
+	live, err := kinds[key.Kind].get(ctx, t, key.Name)
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", key, err)
 	}

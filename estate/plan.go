@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
 )
 
@@ -91,6 +92,7 @@ type Plan struct {
 	Estate      string            `json:"estate"`
 	Environment string            `json:"environment"`
 	Target      opensearch.Target `json:"target"`
+	Kafka       *kafka.Config     `json:"kafka,omitempty"` // nil: the environment has none
 	Cluster     Cluster           `json:"cluster"`
 	Commit      Commit            `json:"commit,omitzero"`
 	Made        time.Time         `json:"made"`
@@ -131,7 +133,7 @@ func (p *Plan) Count(a Action) int {
 // NewPlan compares what is declared, what was applied last and what is there. It asks the cluster about templates and
 // pipelines that differ: whether it would take them, and whether two ways of writing mean the same. It asks about the
 // first MostAsked of them, or about all.
-func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed, askAll bool, now time.Time) (*Plan, error) {
+func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll bool, now time.Time) (*Plan, error) {
 	p := newPlan("apply", d, o, now)
 	var mu sync.Mutex // guards p.Changes and p.Unchanged
 	g, ctx := errgroup.WithContext(ctx)
@@ -156,9 +158,9 @@ func NewPlan(ctx context.Context, c *opensearch.Client, d *Desired, o *Observed,
 			}
 		}
 		g.Go(func() error {
-			same, err := change.ask(ctx, c, o)
+			same, err := change.ask(ctx, t, o)
 			if err != nil {
-				return fmt.Errorf("ask %s about %s: %w", c, key, err)
+				return fmt.Errorf("ask %s about %s: %w", t.Search, key, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -189,7 +191,7 @@ const MostAsked = 100
 
 func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
 	return &Plan{
-		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Commit: d.Commit, Made: now.UTC(),
+		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Kafka: d.Kafka, Commit: d.Commit, Made: now.UTC(),
 		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String()}, Changes: []Change{},
 	}
 }
@@ -380,12 +382,12 @@ func (ch *Change) asks() bool {
 }
 
 // ask has the cluster say whether it would take the body, and whether it and what is there mean the same.
-func (ch *Change) ask(ctx context.Context, c *opensearch.Client, o *Observed) (same bool, err error) {
+func (ch *Change) ask(ctx context.Context, t *Target, o *Observed) (same bool, err error) {
 	if !ch.asks() {
 		return false, nil
 	}
 	ask := kinds[ch.Kind].ask
-	effect, err := ask(ctx, c, decoded(ch.Body))
+	effect, err := ask(ctx, t, decoded(ch.Body))
 	if e, refused := errors.AsType[*opensearch.StatusError](err); refused && !e.Temporary() && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 403 {
 		ch.Problem = "the cluster would refuse it: " + e.Reason
 		return false, nil
@@ -396,7 +398,7 @@ func (ch *Change) ask(ctx context.Context, c *opensearch.Client, o *Observed) (s
 	if effect == nil || ch.Action != Update || slices.ContainsFunc(ch.Fields, func(f Field) bool { return !under(f.Path, "template.mappings") }) {
 		return false, nil
 	}
-	is, err := ask(ctx, c, o.view(ch.Key).Body)
+	is, err := ask(ctx, t, o.view(ch.Key).Body)
 	if err != nil {
 		return false, nil //nolint:nilerr // what is there is odd; then the difference counts
 	}

@@ -8,8 +8,6 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/narudata/naru/connect/opensearch"
 )
 
 // ISM and snapshot policies are documents of the index management plugin: changed by compare-and-set, given back with
@@ -18,11 +16,11 @@ import (
 const policyPage = 1000 // policies of one answer; the plugin gives 20 unless told
 
 // listPolicies is for answers {"policies":[{"_id":…,"_seq_no":…,"_primary_term":…,MEMBER:…}],"total_policies":n}.
-func listPolicies(path, member, suffix string) func(context.Context, *opensearch.Client) (map[string]*Live, error) {
-	return func(ctx context.Context, c *opensearch.Client) (map[string]*Live, error) {
+func listPolicies(path, member, suffix string) func(context.Context, *Target) (map[string]*Live, error) {
+	return func(ctx context.Context, t *Target) (map[string]*Live, error) {
 		all := map[string]*Live{}
 		for from := 0; ; from += policyPage {
-			answer, err := call(ctx, c, http.MethodGet, fmt.Sprintf("%s?size=%d&from=%d", path, policyPage, from), nil)
+			answer, err := call(ctx, t.Search, http.MethodGet, fmt.Sprintf("%s?size=%d&from=%d", path, policyPage, from), nil)
 			if err != nil {
 				return nil, err
 			}
@@ -41,9 +39,9 @@ func listPolicies(path, member, suffix string) func(context.Context, *opensearch
 	}
 }
 
-func getPolicy(path, member string) func(context.Context, *opensearch.Client, string) (*Live, error) {
-	return func(ctx context.Context, c *opensearch.Client, name string) (*Live, error) {
-		answer, err := call(ctx, c, http.MethodGet, at(path, name), nil)
+func getPolicy(path, member string) func(context.Context, *Target, string) (*Live, error) {
+	return func(ctx context.Context, t *Target, name string) (*Live, error) {
+		answer, err := call(ctx, t.Search, http.MethodGet, at(path, name), nil)
 		if isMissing(err) {
 			return nil, nil
 		}
@@ -79,18 +77,18 @@ func whole(v any) int64 {
 }
 
 // putISM creates the policy, or changes the one that was seen.
-func putISM(ctx context.Context, c *opensearch.Client, name string, body Body, live *Live) error {
-	_, err := call(ctx, c, http.MethodPut, at("/_plugins/_ism/policies", name)+condition(live), map[string]any{"policy": unwrap(clone(body), "policy")})
+func putISM(ctx context.Context, t *Target, name string, body Body, live *Live) error {
+	_, err := call(ctx, t.Search, http.MethodPut, at("/_plugins/_ism/policies", name)+condition(live), map[string]any{"policy": unwrap(clone(body), "policy")})
 	return err
 }
 
 // putSM creates by POST and changes by PUT, as the plugin has it.
-func putSM(ctx context.Context, c *opensearch.Client, name string, body Body, live *Live) error {
+func putSM(ctx context.Context, t *Target, name string, body Body, live *Live) error {
 	method := http.MethodPost
 	if live != nil {
 		method = http.MethodPut
 	}
-	_, err := call(ctx, c, method, at("/_plugins/_sm/policies", name)+condition(live), unwrap(clone(body), "sm_policy"))
+	_, err := call(ctx, t.Search, method, at("/_plugins/_sm/policies", name)+condition(live), unwrap(clone(body), "sm_policy"))
 	return err
 }
 

@@ -10,22 +10,23 @@ import (
 	"maps"
 	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/narudata/naru/connect"
+	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
 )
 
 // Desired is what a directory declares for one environment.
 type Desired struct {
-	Dir         string
+	Dir         string // "": it was not read from a directory
 	Environment string
 	Estate      string // who owns what it declares, in the cluster's records
 	Target      opensearch.Target
+	Kafka       *kafka.Config // nil: the environment has none
 	Objects     map[Key]*Declared
 	Repair      []string // patterns KIND/NAME of what `naru drift --repair` may put back
 	Commit      Commit
@@ -42,6 +43,7 @@ type Declared struct {
 type environment struct {
 	Estate string            `json:"estate"`
 	Target opensearch.Target `json:"target"`
+	Kafka  json.RawMessage   `json:"kafka"`
 	Drift  struct {
 		Repair []string `json:"repair"`
 	} `json:"drift"`
@@ -56,9 +58,17 @@ const (
 
 // Environments lists the environments that dir declares.
 func Environments(dir string) ([]string, error) {
-	entries, err := os.ReadDir(filepath.Join(dir, overlayFolder))
+	names, err := environments(os.DirFS(dir))
 	if err != nil {
 		return nil, fmt.Errorf("%s declares no environments: %w", dir, err)
+	}
+	return names, nil
+}
+
+func environments(fsys fs.FS) ([]string, error) {
+	entries, err := fs.ReadDir(fsys, overlayFolder)
+	if err != nil {
+		return nil, err
 	}
 	var names []string
 	for _, e := range entries {
@@ -69,22 +79,34 @@ func Environments(dir string) ([]string, error) {
 	return names, nil
 }
 
-// Read reads what dir declares for the environment: base/, then overlays/NAME over it. All that is wrong is reported
-// at once, each with file:line:column.
+// Read reads what dir declares for the environment, as ReadFS does, and what Git says of dir.
 func Read(ctx context.Context, dir, name string, getenv func(string) string) (*Desired, error) {
-	names, err := Environments(dir)
-	if err != nil {
+	if _, err := Environments(dir); err != nil {
 		return nil, err
+	}
+	d, err := ReadFS(ctx, os.DirFS(dir), name, getenv)
+	if d != nil {
+		d.Dir, d.Commit = dir, commitOf(ctx, dir)
+	}
+	return d, err
+}
+
+// ReadFS reads what fsys declares for the environment: base/, then overlays/NAME over it. All that is wrong is reported
+// at once, each with file:line:column. Which commit it is of it does not know.
+func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) string) (*Desired, error) {
+	names, err := environments(fsys)
+	if err != nil {
+		return nil, fmt.Errorf("no environments are declared: %w", err)
 	}
 	if !slices.Contains(names, name) {
 		hint := "the environments here are " + strings.Join(names, ", ")
 		if near := connect.Nearest(name, names); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
-		return nil, fmt.Errorf("%s has no folder %s; %s", dir, path.Join(overlayFolder, name), hint)
+		return nil, fmt.Errorf("there is no folder %s; %s", path.Join(overlayFolder, name), hint)
 	}
 	overlay := path.Join(overlayFolder, name)
-	r := reader{root: dir, getenv: getenv, vars: variables{"environment": name}, objects: map[Key]*Declared{}}
+	r := reader{root: fsys, getenv: getenv, vars: variables{"environment": name}, objects: map[Key]*Declared{}}
 	var env environment
 	err = errors.Join(r.environ(path.Join(baseFolder, environFile), &env), r.environ(path.Join(overlay, environFile), &env))
 	if err != nil {
@@ -100,29 +122,33 @@ func Read(ctx context.Context, dir, name string, getenv func(string) string) (*D
 		return nil, err
 	}
 	d := &Desired{
-		Dir: dir, Environment: name, Estate: cmp.Or(env.Estate, name), Target: env.Target, Objects: r.objects, Repair: env.Drift.Repair,
-		Commit: commitOf(ctx, dir),
+		Environment: name, Estate: cmp.Or(env.Estate, name), Target: env.Target, Objects: r.objects, Repair: env.Drift.Repair,
 	}
-	return d, d.check()
+	if d.Kafka, err = env.kafka(); err == nil && d.Kafka != nil {
+		err = d.Kafka.Validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: kafka: %w", path.Join(overlay, environFile), err)
+	}
+	return d, errors.Join(context.Cause(ctx), d.check())
 }
 
 type reader struct {
-	root    string
+	root    fs.FS
 	getenv  func(string) string
 	vars    variables
 	objects map[Key]*Declared
 }
 
 func (r *reader) read(file string) ([]byte, error) {
-	name := filepath.Join(r.root, filepath.FromSlash(file))
-	info, err := os.Stat(name)
+	info, err := fs.Stat(r.root, file)
 	if err != nil {
 		return nil, err
 	}
 	if info.Size() > largestFile {
 		return nil, fmt.Errorf("%s has %d bytes; a declared object has at most %d", file, info.Size(), largestFile)
 	}
-	return os.ReadFile(name)
+	return fs.ReadFile(r.root, file)
 }
 
 // environ reads an env.yaml over what is in env and in r.vars; there may be none.
@@ -161,11 +187,62 @@ func (r *reader) environ(file string, env *environment) error {
 	}
 	d := json.NewDecoder(strings.NewReader(string(text(v))))
 	d.DisallowUnknownFields()
+	under := slices.Clone(env.Kafka) // a decoder writes into what is there
 	if err := d.Decode(env); err != nil {
+		return environError(p, &rest, err)
+	}
+	env.Kafka = merged(under, env.Kafka)
+	if _, err := env.kafka(); err != nil {
 		return environError(p, &rest, err)
 	}
 	return nil
 }
+
+// merged is one section of env.yaml over that of the base; a section that is null takes it away.
+func merged(under, over json.RawMessage) json.RawMessage {
+	a, _ := decodeBody(under) // what is not there is {}
+	b, err := decodeBody(over)
+	if err != nil || b == nil || a == nil {
+		return over
+	}
+	return text(mergePatch(a, b))
+}
+
+// kafka gives the section kafka, whose keys are those of the file that `naru kafka --config` takes. nil: there is none.
+func (env *environment) kafka() (*kafka.Config, error) {
+	if len(env.Kafka) == 0 || string(env.Kafka) == "null" {
+		return nil, nil
+	}
+	var c kafkaSection
+	if err := section("kafka", env.Kafka, &c); err != nil {
+		return nil, err
+	}
+	return &c.Config, nil
+}
+
+// kafkaSection is what one env.yaml says of it, which may be a part.
+type kafkaSection struct{ kafka.Config }
+
+// Validate accepts it for now.
+func (*kafkaSection) Validate() error { return nil }
+
+// section decodes a section of env.yaml. The place that the decoder would name is not that in the file, and is left out.
+func section(name string, data json.RawMessage, into any) error {
+	err := connect.Decode("", data, into)
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	if _, rest, ok := strings.Cut(text, ": "); ok && strings.HasPrefix(text, ":") {
+		text = rest
+	}
+	return &sectionError{name, text}
+}
+
+// A sectionError is a mistake in a section of env.yaml.
+type sectionError struct{ section, text string }
+
+func (e *sectionError) Error() string { return e.section + ": " + e.text }
 
 // environError adds the place of the key that err is about.
 func environError(p yamlParser, root *yaml.Node, err error) error {
@@ -175,7 +252,12 @@ func environError(p yamlParser, root *yaml.Node, err error) error {
 		err = fmt.Errorf("%s: want %s, found %s", t.Field, map[bool]string{true: "a list", false: "a text, or keys with values"}[strings.HasPrefix(t.Type.String(), "[]")], t.Value)
 	} else if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
 		key = strings.TrimSuffix(name, `"`)
-		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), variables and drift (repair)", key)
+		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), variables and drift (repair)", key)
+	} else if s, ok := errors.AsType[*sectionError](err); ok {
+		key = s.section
+		if _, name, ok := strings.Cut(s.text, `unknown key "`); ok {
+			key, _, _ = strings.Cut(name, `"`)
+		}
 	}
 	if at := find(root, key); at != nil {
 		return p.fail(at, err)
@@ -225,7 +307,7 @@ func (r *reader) variables(p yamlParser, n *yaml.Node) error {
 
 // folder reads base or an overlay over what is there.
 func (r *reader) folder(folder string) error {
-	entries, err := os.ReadDir(filepath.Join(r.root, filepath.FromSlash(folder)))
+	entries, err := fs.ReadDir(r.root, folder)
 	if errors.Is(err, fs.ErrNotExist) && folder == baseFolder {
 		return nil
 	}
@@ -262,7 +344,7 @@ func kindNames() string {
 
 func (r *reader) kind(folder string, kind Kind) error {
 	dir := path.Join(folder, string(kind))
-	entries, err := os.ReadDir(filepath.Join(r.root, filepath.FromSlash(dir)))
+	entries, err := fs.ReadDir(r.root, dir)
 	if err != nil {
 		return err
 	}

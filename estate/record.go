@@ -350,13 +350,13 @@ func journal(ctx context.Context, c *opensearch.Client, apply string) ([]*journa
 }
 
 // History lists the applies of an environment, the last one first.
-func History(ctx context.Context, c *opensearch.Client, d *Desired) ([]Applied, error) {
+func History(ctx context.Context, t *Target, d *Desired) ([]Applied, error) {
 	var out []Applied
 	query := map[string]any{"bool": map[string]any{"filter": []any{
 		map[string]any{"term": map[string]any{"type": "apply"}}, map[string]any{"term": map[string]any{"estate": d.Estate}},
 		map[string]any{"term": map[string]any{"environment": d.Environment}},
 	}}}
-	err := each(ctx, c, query, func(h *hit) error {
+	err := each(ctx, t.Search, query, func(h *hit) error {
 		var a Applied
 		if err := json.Unmarshal(h.Source.Body, &a); err != nil {
 			return fmt.Errorf("document %s of %s: %w", h.ID, RecordIndex, err)

@@ -3,8 +3,6 @@ package estate
 import (
 	"context"
 	"net/http"
-
-	"github.com/narudata/naru/connect/opensearch"
 )
 
 // Cluster settings have one live body, of which each declared object is a part: only the settings that it names, or
@@ -18,16 +16,16 @@ func canonClusterSettings(_ string, body Body) Body {
 	return Body{"persistent": all}
 }
 
-func listClusterSettings(ctx context.Context, c *opensearch.Client) (map[string]*Live, error) {
-	live, err := getClusterSettings(ctx, c, "")
+func listClusterSettings(ctx context.Context, t *Target) (map[string]*Live, error) {
+	live, err := getClusterSettings(ctx, t, "")
 	if err != nil {
 		return nil, err
 	}
 	return map[string]*Live{wholeCluster: live}, nil
 }
 
-func getClusterSettings(ctx context.Context, c *opensearch.Client, _ string) (*Live, error) {
-	answer, err := call(ctx, c, http.MethodGet, "/_cluster/settings?flat_settings=true", nil)
+func getClusterSettings(ctx context.Context, t *Target, _ string) (*Live, error) {
+	answer, err := call(ctx, t.Search, http.MethodGet, "/_cluster/settings?flat_settings=true", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +59,7 @@ func canonicalSettings(b Body) Body {
 }
 
 // putClusterSettings sets what is in body, and takes away what is in live and not in body.
-func putClusterSettings(ctx context.Context, c *opensearch.Client, _ string, body Body, live *Live) error {
+func putClusterSettings(ctx context.Context, t *Target, _ string, body Body, live *Live) error {
 	wanted := object(canonicalSettings(body), "persistent")
 	if live != nil {
 		for name := range object(live.Body, "persistent") {
@@ -70,10 +68,10 @@ func putClusterSettings(ctx context.Context, c *opensearch.Client, _ string, bod
 			}
 		}
 	}
-	_, err := call(ctx, c, http.MethodPut, "/_cluster/settings", map[string]any{"persistent": wanted})
+	_, err := call(ctx, t.Search, http.MethodPut, "/_cluster/settings", map[string]any{"persistent": wanted})
 	return err
 }
 
-func removeClusterSettings(ctx context.Context, c *opensearch.Client, name string, live *Live) error {
-	return putClusterSettings(ctx, c, name, Body{"persistent": map[string]any{}}, live)
+func removeClusterSettings(ctx context.Context, t *Target, name string, live *Live) error {
+	return putClusterSettings(ctx, t, name, Body{"persistent": map[string]any{}}, live)
 }

@@ -151,7 +151,7 @@ func TestAnApplyThatIsToldToStopDoesSoBetweenTwoChanges(t *testing.T) {
 		b.file("base/ingest-pipelines/"+name+".json", `{"processors": []}`)
 	}
 	stop := make(chan struct{})
-	a := estate.Applier{Client: b.client, By: "tester", Now: timeNow, Stop: stop, Step: func(done int, _ *estate.Change) {
+	a := estate.Applier{Target: b.target(), By: "tester", Now: timeNow, Stop: stop, Step: func(done int, _ *estate.Change) {
 		if done == 2 {
 			close(stop)
 		}
@@ -162,7 +162,7 @@ func TestAnApplyThatIsToldToStopDoesSoBetweenTwoChanges(t *testing.T) {
 	}
 	b.wants(b.plan(), "create ingest-pipelines/c")
 	d, _ := b.observe()
-	history, err := estate.History(t.Context(), b.client, d)
+	history, err := estate.History(t.Context(), b.target(), d)
 	if err != nil || len(history) != 1 || history[0].Done != 2 || history[0].Failed == "" {
 		t.Errorf("%+v, %v", history, err)
 	}
