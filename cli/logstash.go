@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/narudata/naru/internal/loglimit"
 	"github.com/narudata/naru/logstash"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/filter"
@@ -162,9 +164,16 @@ func (s *logstashSettings) options(c *common) (syntax.Options, logstash.Options)
 		panic("BUG: " + err.Error())
 	}
 	return syntax.Options{SupportEscapes: s.escapes.value == "true"}, logstash.Options{
-		ECS: filter.ECS(s.ecs.value), EscapeStyle: style, Lookup: c.lookup, Log: c.log(),
+		ECS: filter.ECS(s.ecs.value), EscapeStyle: style, Lookup: c.lookup,
+		Log: slog.New(loglimit.New(c.log().Handler(), "filter", complaints, complaintPeriod)),
 	}
 }
+
+// A filter that cannot do its work says so for each event; so many of its messages that are alike are logged in each period.
+const (
+	complaints      = 10
+	complaintPeriod = 10 * time.Second
+)
 
 // lookup gives an environment variable. Only the process's own environment tells empty from missing.
 func (c *common) lookup(name string) (string, bool) {
