@@ -105,6 +105,8 @@ type Replacer struct {
 	Paths *Paths
 	// Replace appends what v is replaced by, JSON, to dst; v.Raw as it is leaves the value.
 	Replace func(dst []byte, v Value) ([]byte, error)
+	// Visit is shown each value instead if Replace is nil; the document stays as it is. v is valid during the call.
+	Visit func(v Value)
 
 	src  []byte
 	dst  []byte
@@ -166,6 +168,10 @@ func (r *Replacer) value(i int, hit bool, depth int) (int, error) {
 	}
 	if err != nil || !hit {
 		return end, err
+	}
+	if r.Replace == nil {
+		r.Visit(Value{kind, r.src[i:end]})
+		return end, nil
 	}
 	r.dst = append(r.dst, r.src[r.done:i]...)
 	if r.dst, err = r.Replace(r.dst, Value{kind, r.src[i:end]}); err != nil {

@@ -3,6 +3,7 @@ package stage
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -109,6 +110,124 @@ func TestARateIsAShareOrAPercentage(t *testing.T) {
 		if err := json.Unmarshal([]byte(`{"rate":`+text+`}`), &s); err == nil && s.Validate() == nil {
 			t.Errorf("%s is taken as %v", text, float64(s.Rate))
 		}
+	}
+}
+
+func bodies(lines ...string) *flow.Batch {
+	b := &flow.Batch{}
+	for i, l := range lines {
+		b.Records = append(b.Records, flow.Record{Index: "a", Key: b.Copy(fmt.Appendf(nil, "id-%d", i)), Body: b.Copy([]byte(l))})
+	}
+	return b
+}
+
+// kept gives the positions of the records of lines that are let through at half.
+func kept(t *testing.T, lines ...string) []string {
+	t.Helper()
+	b := bodies(lines...)
+	if err := (&Sample{Rate: 0.5, By: "trace.id"}).Process(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	return keys(b)
+}
+
+func TestAllRecordsOfOneValueAreInTheSampleOrNone(t *testing.T) {
+	const traces = 400
+	in := map[int]int{}
+	for index := range 3 {
+		b := &flow.Batch{}
+		for i := range traces * 5 {
+			form := []string{`{"trace":{"id":"%d"},"n":1}`, `{"trace.id":"%d"}`, `{"x":[1],"trace":{"id":%d}}`, `{"trace":{"id":["%d"]}}`, `{"trace":{"id":%d.0}}`}[(i+index)%5]
+			b.Records = append(b.Records, flow.Record{Key: fmt.Appendf(nil, "%d-%d", index, i), Body: fmt.Appendf(nil, form, i/5)})
+		}
+		if err := (&Sample{Rate: 0.1, By: "trace.id"}).Process(t.Context(), b); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range b.Records {
+			var index, i int
+			if _, err := fmt.Sscanf(string(r.Key), "%d-%d", &index, &i); err != nil {
+				t.Fatal(err)
+			}
+			in[i/5]++
+		}
+	}
+	for trace, n := range in {
+		if n != 15 {
+			t.Errorf("of trace %d %d records are in, not all 15", trace, n)
+		}
+	}
+	if len(in) < traces/20 || len(in) > traces/5 {
+		t.Errorf("%d of %d traces are in at 10%%", len(in), traces)
+	}
+}
+
+func TestARecordOfSeveralValuesIsKeptWithEachOfThem(t *testing.T) {
+	var in, out string
+	for i := 0; in == "" || out == ""; i++ {
+		v := fmt.Sprintf("t%d", i)
+		if len(kept(t, `{"trace":{"id":"`+v+`"}}`)) == 1 {
+			in = v
+		} else {
+			out = v
+		}
+	}
+	for line, want := range map[string]int{
+		fmt.Sprintf(`{"trace":{"id":[%q,%q]}}`, out, in):              1,
+		fmt.Sprintf(`{"trace":[{"id":%q},{"id":%q}]}`, in, out):       1,
+		fmt.Sprintf(`{"trace":{"id":[%q,null]}}`, out):                0,
+		fmt.Sprintf(`{"trace":{"id":%q},"other":{"id":%q}}`, out, in): 0,
+	} {
+		if got := kept(t, line); len(got) != want {
+			t.Errorf("%s: %v", line, got)
+		}
+	}
+}
+
+func TestRecordsWithoutTheFieldAreSampledByTheirIDs(t *testing.T) {
+	without := []string{`{}`, `{"trace":{"id":null}}`, `{"trace":{"id":""}}`, `{"trace":{"id":[]}}`, `{"traces":{"id":"x"}}`}
+	for range 3 {
+		without = append(without, without...)
+	}
+	b := bodies(without...)
+	want := sample(t, 0.5, bodies(without...))
+	if err := (&Sample{Rate: 0.5, By: "trace.id"}).Process(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if got := keys(b); !slices.Equal(got, want) || len(got) == 0 || len(got) == len(without) {
+		t.Errorf("kept %v, by id %v", got, want)
+	}
+	b = batchOf(20, "a")
+	for i := range b.Records {
+		b.Records[i].Body = nil // the source keeps none
+	}
+	if err := (&Sample{Rate: 0.5, By: "trace.id"}).Process(t.Context(), b); err != nil || !slices.Equal(keys(b), sample(t, 0.5, batchOf(20, "a"))) {
+		t.Errorf("%v, %v", keys(b), err)
+	}
+}
+
+func TestARecordThatIsNoJSONIsRefusedWhereAFieldDecides(t *testing.T) {
+	b := bodies(`{"trace":{"id":"t0"}}`, `{"trace":`, `{"trace":{"id":"t1"}}`, `{"trace":{"id":"t2"}}`)
+	err := (&Sample{Rate: 0.5, By: "trace.id"}).Process(t.Context(), b)
+	failures, ok := errors.AsType[flow.Failures](err)
+	if !ok || len(failures) != 1 || string(b.Records[failures[0].Index].Key) != "id-1" || !flow.IsPermanent(failures[0].Err) {
+		t.Fatalf("%v, %v", err, keys(b))
+	}
+}
+
+func TestSamplingByAFieldAllocatesNothing(t *testing.T) {
+	lines := make([]string, 500)
+	for i := range lines {
+		lines[i] = fmt.Sprintf(`{"message":"m","trace":{"id":"t%d"},"n":%d}`, i, i)
+	}
+	b := bodies(lines...)
+	all := slices.Clone(b.Records)
+	s := &Sample{Rate: 0.3, By: "trace.id"}
+	if n := testing.AllocsPerRun(20, func() {
+		b.Records = b.Records[:len(all)]
+		copy(b.Records, all)
+		_ = s.Process(context.Background(), b)
+	}); n > 2 { // a pool may be emptied
+		t.Errorf("%v allocations", n)
 	}
 }
 
