@@ -45,11 +45,13 @@ vuln: ## govulncheck, pinned in tools/go.mod
 stale: ## fails when a generated file is not what `make generate` writes
 	$(GO) test -run 'TestTheReferenceIsWhatTheCommandsSay' ./cli
 	$(GO) test -run 'TestTheReferenceOf.*TheySay' ./logstash
+	tools/crds --check
 
-generate: ## docs/reference.md, docs/filters.md and docs/inputs-outputs.md, from the commands, the configuration's types and the plugins
+generate: ## docs/reference.md, docs/filters.md, docs/inputs-outputs.md and the CRDs, from the commands, the configuration's types, the plugins and the kinds
 	$(GO) run . reference > docs/reference.md.new
 	mv docs/reference.md.new docs/reference.md
 	$(GO) test ./logstash -run 'TestTheReferenceOf.*TheySay' -update
+	tools/crds
 
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo
