@@ -25,13 +25,15 @@ const (
 	IndexTemplates     Kind = "index-templates"
 	Aliases            Kind = "aliases"
 	SnapshotPolicies   Kind = "snapshot-policies"
+	ActionGroups       Kind = "action-groups"
+	Tenants            Kind = "tenants"
 	Roles              Kind = "roles"
 	RoleMappings       Kind = "role-mappings"
 )
 
 // Kinds lists the kinds in the order in which they are applied: what others name comes first.
 var Kinds = []Kind{
-	ClusterSettings, IngestPipelines, ComponentTemplates, ISMPolicies, IndexTemplates, Aliases, SnapshotPolicies, Roles, RoleMappings,
+	ClusterSettings, IngestPipelines, ComponentTemplates, ISMPolicies, IndexTemplates, Aliases, SnapshotPolicies, ActionGroups, Tenants, Roles, RoleMappings,
 }
 
 // A Key names an object of a cluster.

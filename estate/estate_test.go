@@ -187,7 +187,9 @@ func (b *bench) everything(plugins bool) []string {
 		b.file("base/snapshot-policies/daily.yaml", "creation: {schedule: {cron: {expression: 0 8 * * *, timezone: UTC}}}\ndeletion: {condition: {max_age: 7d}}\nsnapshot_config: {repository: r, ignore_unavailable: true}\n")
 		b.file("base/roles/reader.yaml", "cluster_permissions: [b, a]\nindex_permissions: [{index_patterns: [web-*], allowed_actions: [read]}]\n")
 		b.file("base/role-mappings/reader.json", `{"users": ["u"], "backend_roles": []}`)
-		return append(keys, "ism-policies/logs", "index-templates/web", "aliases/logs", "snapshot-policies/daily", "roles/reader", "role-mappings/reader")
+		b.file("base/action-groups/looks.yaml", "allowed_actions: [indices:data/read/search, get]\ntype: index\n")
+		b.file("base/tenants/shop.yaml", "description: what the shop looks at\n")
+		return append(keys, "ism-policies/logs", "index-templates/web", "aliases/logs", "snapshot-policies/daily", "action-groups/looks", "tenants/shop", "roles/reader", "role-mappings/reader")
 	}
 	return append(keys, "index-templates/web", "aliases/logs")
 }

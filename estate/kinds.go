@@ -71,6 +71,14 @@ var kinds = map[Kind]*kind{
 	Aliases: {
 		what: "alias", list: listAliases, get: getAlias, put: putAlias, remove: removeAlias, canon: canonAlias, check: checkAlias,
 	},
+	ActionGroups: {
+		what: "action group", list: listPlain("/_plugins/_security/api/actiongroups"), get: getPlain("/_plugins/_security/api/actiongroups"), put: putSecurity("actiongroups"), remove: removePlain("/_plugins/_security/api/actiongroups"),
+		canon: canonSecurity, check: fine,
+	},
+	Tenants: {
+		what: "tenant", list: listPlain("/_plugins/_security/api/tenants"), get: getPlain("/_plugins/_security/api/tenants"), put: putSecurity("tenants"), remove: removePlain("/_plugins/_security/api/tenants"),
+		canon: canonSecurity, check: fine,
+	},
 	Roles: {
 		what: "role", list: listPlain("/_plugins/_security/api/roles"), get: getPlain("/_plugins/_security/api/roles"), put: putSecurity("roles"), remove: removePlain("/_plugins/_security/api/roles"),
 		canon: canonSecurity, check: fine,
@@ -300,7 +308,7 @@ func tidy(v any) any {
 	return v
 }
 
-// putSecurity sends a role or a mapping without what the system refuses: its own flags.
+// putSecurity sends a role, a mapping and the like without what the system refuses: its own flags.
 func putSecurity(what string) func(context.Context, *Target, string, Body, *Live) error {
 	return func(ctx context.Context, t *Target, name string, body Body, _ *Live) error {
 		_, err := call(ctx, t.Search, http.MethodPut, at("/_plugins/_security/api/"+what, name), canonSecurity(name, clone(body)))

@@ -59,7 +59,7 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 		ch.Effects = append(ch.Effects, "takes effect at once, on all nodes")
 	case SnapshotPolicies:
 		explainSnapshots(ch)
-	case Roles, RoleMappings:
+	case ActionGroups, Roles, RoleMappings:
 		explainAccess(ch)
 	}
 	for i := range ch.Fields {
@@ -225,7 +225,7 @@ func explainPipeline(ch *Change, d *Desired, o *Observed) {
 			if slices.Contains(pipelinesIn(obj.Body), ch.Name) {
 				users = append(users, "pipeline "+k.Name)
 			}
-		case ClusterSettings, ISMPolicies, Aliases, SnapshotPolicies, Roles, RoleMappings:
+		case ClusterSettings, ISMPolicies, Aliases, SnapshotPolicies, ActionGroups, Tenants, Roles, RoleMappings:
 		}
 	}
 	slices.Sort(users)

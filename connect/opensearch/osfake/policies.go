@@ -13,7 +13,7 @@ import (
 // The plugins whose calls the fake answers if Options.Plugins names them.
 const (
 	IndexManagement = "opensearch-index-management" // _plugins/_ism, _plugins/_sm
-	Security        = "opensearch-security"         // roles and rolesmapping of _plugins/_security/api
+	Security        = "opensearch-security"         // roles, rolesmapping, actiongroups and tenants of _plugins/_security/api
 )
 
 // A policy is a document of the index management plugin.
@@ -296,13 +296,16 @@ func (s *Server) putSM(c *call) (int, any, *apiError) {
 
 func (s *Server) securityShelf(c *call) (shelf, *apiError) {
 	kind := c.param("shelf")
-	if kind != "roles" && kind != "rolesmapping" {
+	if kind != "roles" && kind != "rolesmapping" && kind != "actiongroups" && kind != "tenants" {
 		return nil, &apiError{status: http.StatusBadRequest, noStatus: true, text: fmt.Sprintf("no handler found for uri [%s] and method [%s]", c.Path, c.Method)}
 	}
 	if s.shelves[kind] == nil {
 		s.shelves[kind] = shelf{}
 		if kind == "roles" {
 			s.shelves[kind]["all_access"] = object{{"reserved", true}, {"hidden", false}, {"static", true}, {"cluster_permissions", []any{"*"}}}
+		}
+		if kind == "tenants" {
+			s.shelves[kind]["global_tenant"] = object{{"reserved", true}, {"hidden", false}, {"static", true}, {"description", "Global tenant"}}
 		}
 	}
 	return s.shelves[kind], nil
@@ -346,8 +349,11 @@ func (s *Server) putSecurity(c *call) (int, any, *apiError) {
 	}
 	lists := []string{"cluster_permissions", "index_permissions", "tenant_permissions"}
 	kept := object{{"reserved", false}, {"hidden", false}, {"static", false}}
-	if c.param("shelf") == "rolesmapping" {
+	switch c.param("shelf") {
+	case "rolesmapping":
 		lists, kept = []string{"hosts", "users", "backend_roles", "and_backend_roles"}, kept[:2]
+	case "actiongroups", "tenants":
+		lists = nil
 	}
 	kept = append(slices.Clone(kept), body...)
 	for _, l := range lists {
