@@ -201,6 +201,7 @@ func (c *common) carry(ctx context.Context, f *connect.Flow, run *runFlags) erro
 	if err != nil {
 		return err
 	}
+	c.leaveCarry(result)
 	if err := c.printCarry(f, result, run); err != nil {
 		return err
 	}

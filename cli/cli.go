@@ -17,6 +17,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/termination"
 )
 
 // Env is the process as a command sees it.
@@ -30,7 +31,8 @@ type Env struct {
 	// Interrupts gives SIGINT and SIGTERM until stop is called.
 	Interrupts func() (signals <-chan os.Signal, stop func())
 
-	wrap func(flow.Source) flow.Source // tests slow a source down with it; nil: as it is
+	wrap   func(flow.Source) flow.Source // tests slow a source down with it; nil: as it is
+	ending *termination.Message          // what is left for Kubernetes at the end; nil: nothing
 }
 
 // Process is the Env of this process.
@@ -71,19 +73,18 @@ func (env Env) columns(w io.Writer) int {
 
 // Main runs the command line args (without the program's name) and returns the exit status.
 func Main(ctx context.Context, env Env, args []string) int {
+	env.ending = new(termination.Message)
 	root := newRootCommand(env)
 	root.SetArgs(args)
 	cmd, err := root.ExecuteContextC(ctx)
-	if err == nil {
-		return exitOK
-	}
-	var e *exitError
-	if !errors.As(err, &e) {
+	e := &exitError{code: exitOK}
+	if err != nil && !errors.As(err, &e) {
 		e = &exitError{exitFailed, err}
 	}
 	if e.err != nil {
 		fmt.Fprintf(env.Stderr, "%s: %v\n", cmd.CommandPath(), e.err)
 	}
+	env.leave(cmd.CommandPath(), e)
 	return e.code
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/narudata/naru/connect"
+	"github.com/narudata/naru/connect/snapshot"
 	"github.com/narudata/naru/flow"
 )
 
@@ -33,18 +34,13 @@ what would be written, and what a crash in the middle would cost. Writes nothing
 			{exitPartial, "something cannot be carried whole: the table says what"},
 		},
 	})
-	cmd.Args = func(cmd *cobra.Command, args []string) error {
-		if len(args) == 1 && (isYAML(args[0]) || args[0] == "-") {
-			return nil
-		}
-		return exactArgs("FROM", "TO")(cmd, args)
-	}
+	cmd.Args = flowFileOr("FROM", "TO")
 	choose := addSourceFlags(cmd)
 	run := &runFlags{output: outputFlag(cmd)}
 	cmd.Flags().BoolVar(&run.all, "all", false, "show every index, however many there are")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 1 {
-			for _, name := range []string{"index", "snapshot", "sample", "mask", "mask-key-file"} {
+			for _, name := range sourceFlagNames {
 				if cmd.Flags().Changed(name) {
 					return fmt.Errorf("--%s is for FROM and TO; a flow file says it itself", name)
 				}
@@ -64,6 +60,19 @@ what would be written, and what a crash in the middle would cost. Writes nothing
 	return cmd
 }
 
+// sourceFlagNames are the flags that a flow file makes superfluous.
+var sourceFlagNames = []string{"index", "snapshot", "sample", "mask", "mask-key-file"}
+
+// flowFileOr takes one flow file, or the named arguments.
+func flowFileOr(names ...string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 && (isYAML(args[0]) || args[0] == "-") {
+			return nil
+		}
+		return exactArgs(names...)(cmd, args)
+	}
+}
+
 // A plan is what a carry would do.
 type plan struct {
 	From     string             `json:"from"`
@@ -76,6 +85,9 @@ type plan struct {
 	Total    indexPlan          `json:"total"`
 	Failed   []flow.PartFailure `json:"failed_parts,omitempty"` // cannot be planned
 	Notes    []string           `json:"notes,omitempty"`
+
+	identity string // what the carry is called in a ledger; "": a stage cannot be opened here
+	snapshot string // the one that is read, if it is one
 }
 
 type indexPlan struct {
@@ -99,6 +111,10 @@ func (c *common) explain(ctx context.Context, f *connect.Flow, run *runFlags) (e
 	if err != nil {
 		return err
 	}
+	if stages, err := connect.OpenStages(f.Stages, c.Getenv); err == nil {
+		p.identity = f.Identity(source, stages)
+	}
+	c.leavePlan(p)
 	err = c.print(run.output, p, func(w io.Writer, width int) error { return p.write(w, width, run.limit()) })
 	if err == nil && (len(p.Failed) > 0 || p.Total.Verdict != string(flow.Lossless)) {
 		err = &exitError{code: exitPartial}
@@ -108,6 +124,11 @@ func (c *common) explain(ctx context.Context, f *connect.Flow, run *runFlags) (e
 
 func newPlan(ctx context.Context, f *connect.Flow, source flow.Source) (*plan, error) {
 	p := &plan{From: f.Source.String(), To: f.Sink.String(), Notes: notes(source), Indices: []indexPlan{}}
+	if s, ok := source.(*snapshot.Source); ok {
+		if read := s.Snapshots(); len(read) == 1 {
+			p.snapshot = read[0].Snapshot.Name
+		}
+	}
 	p.Delivery, p.Means, p.Writes = f.Sink.Promise()
 	for _, s := range f.Stages {
 		p.Stages = append(p.Stages, s.String())

@@ -21,19 +21,23 @@ import (
 
 func newVerifyCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
-		use:   "verify A B",
+		use:   "verify A B | FLOW.yaml",
 		short: "compare two places, document by document",
 		long: `Reads every document of A and of B and compares counts and digests of index, id,
 routing and source for each index, whatever the order; where these differ, it names the
 documents that do. A and B are snapshot repositories, archives, or clusters
 (https://host:9200). What A's documents go through on their way (--sample, --mask) is
-done to them first. --snapshot is for each of the two that is a repository.`,
+done to them first. --snapshot is for each of the two that is a repository.
+
+With a flow file, A is its source and B what its sink has. What a cluster has beside
+what was carried is then ignored, and documents that it refused may be missing.`,
 		examples: []example{
 			{"naru verify /backups/es /archive", "is the archive what the latest snapshot is?"},
 			{"naru verify /backups/es /test -i 'logs-*' --sample 1%", "the same for a sample"},
 			{"naru verify /archive-2023 /archive-copy -o json", "two archives"},
 			{"naru verify /archive https://node-1:9200 --extra ignore", "is all of the archive in the cluster, whatever else is there?"},
 			{"naru verify /archive https://node-1:9200 --counts", "a first look, in seconds"},
+			{"naru verify flow.yaml", "has everything arrived that naru run carried?"},
 		},
 		exits: []exit{
 			{exitOK, "they hold the same documents"},
@@ -43,7 +47,7 @@ done to them first. --snapshot is for each of the two that is a repository.`,
 			{exitInterrupted, "interrupted"},
 		},
 	})
-	cmd.Args = exactArgs("A", "B")
+	cmd.Args = flowFileOr("A", "B")
 	choose := addSourceFlags(cmd)
 	run := &runFlags{progress: progressChoice(), output: outputFlag(cmd)}
 	flags := cmd.Flags()
@@ -56,6 +60,18 @@ done to them first. --snapshot is for each of the two that is a repository.`,
 	flags.Var(&run.progress, "progress", "show progress on standard error as `HOW` auto, bar, line, json or none")
 	complete(cmd, "progress", run.progress.of...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			for _, name := range append([]string{"extra", "counts"}, sourceFlagNames...) {
+				if cmd.Flags().Changed(name) {
+					return fmt.Errorf("--%s is for A and B; a flow file says itself what is carried", name)
+				}
+			}
+			f, err := c.readFlow(args[0])
+			if err != nil {
+				return err
+			}
+			return c.verifyFlow(cmd.Context(), f, run)
+		}
 		return c.verify(cmd.Context(), choose, &how, run, args[0], args[1])
 	}
 	return cmd
@@ -109,7 +125,12 @@ func (c *common) verify(ctx context.Context, choose *sourceFlags, how *compareFl
 	if err != nil {
 		return err
 	}
-	out := comparison{A: nameA, B: nameB, counts: how.counts, Report: report}
+	return c.compared(&comparison{A: nameA, B: nameB, counts: how.counts, Report: report}, run)
+}
+
+// compared prints a comparison, and gives the status that it stands for.
+func (c *common) compared(out *comparison, run *runFlags) error {
+	c.leaveComparison(out)
 	if err := c.print(run.output, out, func(w io.Writer, width int) error { return out.write(w, width, run.limit()) }); err != nil {
 		return err
 	}

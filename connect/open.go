@@ -159,6 +159,16 @@ func (o *Opened) Notes() []string {
 	return o.notes()
 }
 
+// Identity names the flow by what it carries, given its opened source and stages: checkpoints are kept under this name, and
+// go on under it.
+func (f *Flow) Identity(source flow.Source, stages []flow.Stage) string {
+	identity := f.Source.identity(source)
+	for _, s := range stages {
+		identity += "; " + named(s)
+	}
+	return identity
+}
+
 // Open opens the source, builds the stages and opens the sink; nothing is written yet but the sink's own books.
 func (f *Flow) Open(ctx context.Context, e Env) (_ *Opened, err error) {
 	if dir := f.Sink.Dir(); dir != "" && f.Source.OpenSearch == nil && !blob.Remote(f.Source.Path()) && inside(dir, f.Source.Path()) {
@@ -173,13 +183,10 @@ func (f *Flow) Open(ctx context.Context, e Env) (_ *Opened, err error) {
 	if o.Source, o.closeSource, err = f.Source.Open(ctx, e.Getenv); err != nil {
 		return nil, err
 	}
-	identity := f.Source.identity(o.Source)
 	if o.Stages, err = OpenStages(f.Stages, e.Getenv); err != nil {
 		return nil, err
 	}
-	for _, s := range o.Stages {
-		identity += "; " + named(s)
-	}
+	identity := f.Identity(o.Source, o.Stages)
 	switch {
 	case f.Sink.Stream():
 		o.Sink = archive.Stream(e.Stdout)
