@@ -126,11 +126,12 @@ var doors = map[string][]string{
 	"github.com/johannesboyne/gofakes3":    {},
 	"pgregory.net/rapid":                   {},
 	"github.com/rogpeppe/go-internal":      {},
+	"github.com/yuin/gopher-lua":           {},
 	"github.com/stretchr/testify":          {},
 }
 
 // tools are folders beside the layers: programs that tests and benchmarks run.
-var tools = []string{"internal/arch", "internal/testbed", "bench"}
+var tools = []string{"internal/arch", "internal/testbed", "bench", "deploy"}
 
 // interpreters raise and return by panics of their own types, which the calls into them recover, and have tables of methods
 // that look up each other: set in init, as initial values they would depend on themselves.

@@ -1,0 +1,155 @@
+package deploy_test
+
+import (
+	"bytes"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
+
+	"github.com/narudata/naru/internal/testbed"
+)
+
+var update = flag.Bool("update", false, "write what is made: argocd/argocd-cm*.yaml, kustomize/operator.yaml, testdata/charts")
+
+// actionsOf each kind, sorted.
+var actionsOf = map[string][]string{
+	"Flow":        {"reconcile", "resume", "suspend"},
+	"Migration":   {"approve-cutover", "reconcile", "resume", "suspend"},
+	"Environment": {"approve-plan", "reconcile", "resume", "suspend"},
+}
+
+const customizationsHead = `# What Argo CD knows of naru's kinds: how well they are, and what can be done with them. Made of health.lua and actions/*.lua
+# by "make generate"; docs/kubernetes.md says how it is installed.
+`
+
+// block is text as a YAML literal, indented by n.
+func block(n int, text string) string {
+	indent := strings.Repeat(" ", n)
+	var b strings.Builder
+	b.WriteString("|\n")
+	for line := range strings.Lines(text) {
+		if line != "\n" {
+			b.WriteString(indent)
+		}
+		b.WriteString(line)
+	}
+	return b.String()
+}
+
+// actionsText is the value of a key resource.customizations.actions.GROUP_KIND.
+func actionsText(t *testing.T, actions []string) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("discovery.lua: " + block(2, luaFile(t, "actions/discovery.lua")))
+	b.WriteString("definitions:\n")
+	for _, a := range actions {
+		b.WriteString("- name: " + a + "\n  action.lua: " + block(4, luaFile(t, "actions/"+a+".lua")))
+	}
+	return b.String()
+}
+
+// customizations makes the two forms: keys for each kind, which stand beside the keys of others, and the one key with a pattern.
+func customizations(t *testing.T) (keys, wildcard string) {
+	t.Helper()
+	const head = customizationsHead + "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: argocd-cm\n  namespace: argocd\n  labels: {app.kubernetes.io/name: argocd-cm, app.kubernetes.io/part-of: argocd}\ndata:\n"
+	var b strings.Builder
+	b.WriteString(head)
+	all := []string{}
+	for _, kind := range []string{"Flow", "Migration", "Environment"} {
+		b.WriteString("  resource.customizations.health.naru.dev_" + kind + ": " + block(4, luaFile(t, "health.lua")))
+		b.WriteString("  resource.customizations.actions.naru.dev_" + kind + ": " + block(4, actionsText(t, actionsOf[kind])))
+		all = append(all, actionsOf[kind]...)
+	}
+	slices.Sort(all)
+	one := "naru.dev/*:\n  health.lua: " + block(4, luaFile(t, "health.lua")) + "  actions: " + block(4, actionsText(t, slices.Compact(all)))
+	return b.String(), head + "  resource.customizations: " + block(4, one)
+}
+
+func TestTheCustomizationsOfArgoCDAreMadeOfTheLuaFiles(t *testing.T) {
+	keys, wildcard := customizations(t)
+	golden(t, filepath.Join("argocd", "argocd-cm.yaml"), keys)
+	golden(t, filepath.Join("argocd", "argocd-cm-wildcard.yaml"), wildcard)
+	for _, text := range []string{keys, wildcard} {
+		var cm struct{ Data map[string]string }
+		if err := yaml.Unmarshal([]byte(text), &cm); err != nil || len(cm.Data) == 0 {
+			t.Errorf("not a ConfigMap with data: %v", err)
+		}
+	}
+}
+
+// golden holds got against a file, or writes it with -update.
+func golden(t *testing.T, path, got string) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s is stale: go test ./deploy -update (-stands +made)\n%s", path, diff)
+	}
+}
+
+// The real thing says the same as the Lua machine of these tests, with either form of the customizations.
+func TestTheRealArgoCDUnderstandsTheCustomizations(t *testing.T) {
+	if ok, missing := testbed.HasArgo(t, "argocd"); !ok {
+		t.Skip("make test-argo builds Argo CD and runs this: " + missing) // a quarter of an hour is too much for make test
+	}
+	argocd := filepath.Join(testbed.ArgoPrograms(t, "argocd"), "argocd")
+	for _, form := range []string{"argocd-cm.yaml", "argocd-cm-wildcard.yaml"} {
+		t.Run(form, func(t *testing.T) {
+			t.Parallel()
+			settings := func(t *testing.T, args ...string) string {
+				t.Helper()
+				cmd := exec.CommandContext(t.Context(), argocd, append([]string{"admin", "settings", "resource-overrides"}, args...)...)
+				cmd.Args = append(cmd.Args, "--argocd-cm-path", filepath.Join("argocd", form))
+				home := t.TempDir()
+				cmd.Env = append(os.Environ(), "HOME="+home, "KUBECONFIG="+filepath.Join(home, "none"), "XDG_CONFIG_HOME="+home)
+				var stdout, stderr bytes.Buffer
+				cmd.Stdout, cmd.Stderr = &stdout, &stderr
+				if err := cmd.Run(); err != nil {
+					t.Fatalf("argocd %s: %v\n%s", strings.Join(args, " "), err, stderr.Bytes())
+				}
+				return stdout.String()
+			}
+			for _, e := range examples(t, "health") {
+				status, message, _ := strings.Cut(e.want, " ")
+				out := settings(t, "health", e.path)
+				if !strings.Contains(out, "STATUS: "+status+"\n") || !strings.Contains(out, "MESSAGE: "+message+"\n") {
+					t.Errorf("%s: want %s %s\n%s", e.name, status, message, out)
+				}
+			}
+			for _, e := range examples(t, "actions") {
+				listed := settings(t, "list-actions", e.path)
+				var on []string
+				for line := range strings.Lines(listed) {
+					if f := strings.Fields(line); len(f) == 2 && f[1] == "true" {
+						on = append(on, f[0])
+					}
+				}
+				slices.Sort(on)
+				if got := strings.Join(on, " "); got != e.want {
+					t.Errorf("%s: got actions %q, want %q\n%s", e.name, got, e.want, listed)
+				}
+				for _, action := range on {
+					out := settings(t, "run-action", e.path, action)
+					if !strings.Contains(out, "naru.dev/") {
+						t.Errorf("%s: %s changed no annotation of naru's\n%s", e.name, action, out)
+					}
+				}
+			}
+		})
+	}
+}
