@@ -18,6 +18,8 @@ import (
 	"github.com/narudata/naru/connect"
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/estate/cost"
+	"github.com/narudata/naru/estate/measure"
 )
 
 // Desired is what a directory declares for one environment.
@@ -29,6 +31,8 @@ type Desired struct {
 	Kafka       *kafka.Config // nil: the environment has none
 	Objects     map[Key]*Declared
 	Repair      []string // patterns KIND/NAME of what `naru drift --repair` may put back
+	Limits      cost.Limits
+	Measure     measure.Settings
 	Commit      Commit
 }
 
@@ -47,6 +51,8 @@ type environment struct {
 	Drift  struct {
 		Repair []string `json:"repair"`
 	} `json:"drift"`
+	Limits  cost.Limits      `json:"limits"`
+	Measure measure.Settings `json:"measure"`
 }
 
 const (
@@ -123,6 +129,10 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) st
 	}
 	d := &Desired{
 		Environment: name, Estate: cmp.Or(env.Estate, name), Target: env.Target, Objects: r.objects, Repair: env.Drift.Repair,
+		Limits: env.Limits, Measure: env.Measure,
+	}
+	if err := errors.Join(env.Limits.Validate(), env.Measure.Validate()); err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(overlay, environFile), err)
 	}
 	if d.Kafka, err = env.kafka(); err == nil && d.Kafka != nil {
 		err = d.Kafka.Validate()
@@ -252,7 +262,7 @@ func environError(p yamlParser, root *yaml.Node, err error) error {
 		err = fmt.Errorf("%s: want %s, found %s", t.Field, map[bool]string{true: "a list", false: "a text, or keys with values"}[strings.HasPrefix(t.Type.String(), "[]")], t.Value)
 	} else if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
 		key = strings.TrimSuffix(name, `"`)
-		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), variables and drift (repair)", key)
+		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), variables, drift (repair), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
 	} else if s, ok := errors.AsType[*sectionError](err); ok {
 		key = s.section
 		if _, name, ok := strings.Cut(s.text, `unknown key "`); ok {
