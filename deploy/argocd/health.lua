@@ -5,7 +5,7 @@ local metadata = obj.metadata or {}
 local status = obj.status
 
 if metadata.deletionTimestamp ~= nil then
-  health.message = "being deleted"
+  health.message = "Pending deletion" -- as Argo CD itself says
   return health
 end
 if status == nil or status.conditions == nil then
