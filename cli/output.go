@@ -77,6 +77,9 @@ func plural(n int64, one string) string {
 	if len(one) > 2 && one[len(one)-1] == 'x' { // index
 		return count(n) + " " + one[:len(one)-2] + "ices"
 	}
+	if one[len(one)-1] == 's' { // alias
+		return count(n) + " " + one + "es"
+	}
 	return count(n) + " " + one + "s"
 }
 
