@@ -40,6 +40,9 @@ type CopiedPartition struct {
 // ErrGroupInUse says that offsets of a group cannot be set without harm.
 var ErrGroupInUse = errors.New("the group is in use")
 
+// errNoOffsets says that there is nothing to copy.
+var errNoOffsets = errors.New("has no offsets")
+
 // CopyOffsets gives the group to the offsets of the group from, as they are now. That group is not touched, and may be
 // reading. The other one must have no members, and no offsets unless o says so: otherwise it is ErrGroupInUse, and nothing is
 // committed. Should a member join meanwhile, the brokers refuse.
@@ -68,7 +71,7 @@ func (a *Admin) CopyOffsets(ctx context.Context, from, to string, o CopyOptions)
 		}
 	})
 	if len(commit) == 0 {
-		return nil, fmt.Errorf("group %s has no offsets%s, or does not exist", from, ofTopics(o.Topics))
+		return nil, fmt.Errorf("group %s %w%s, or does not exist", from, errNoOffsets, ofTopics(o.Topics))
 	}
 	if there := committedTopics(before); len(there) > 0 && !o.Overwrite {
 		return nil, fmt.Errorf("%w: %s has offsets of %s, which would be lost; choose another name, or say that they may be (--overwrite)", ErrGroupInUse, to, strings.Join(there, ", "))

@@ -90,6 +90,9 @@ func (a *Admin) Groups(ctx context.Context, which Which) (*GroupsReport, error) 
 	return &GroupsReport{Cluster: l.cluster(), Groups: groups, Notes: notes.Lines()}, nil
 }
 
+// errNoGroup says that no group was chosen.
+var errNoGroup = errors.New("no group of that name")
+
 // groups lists and describes the chosen groups.
 func (a *Admin) groups(ctx context.Context, l *look, which Which) ([]GroupReport, error) {
 	found := map[string]*GroupReport{}
@@ -110,7 +113,8 @@ func (a *Admin) groups(ctx context.Context, l *look, which Which) ([]GroupReport
 			continue
 		}
 		for _, g := range resp.Groups {
-			if which.match(g.Group, false) {
+			// The offsets of a group that keeps a route say nothing of how far anybody has read.
+			if which.match(g.Group, false) && (!isRouteGroup(g.Group) || slices.Contains(which.Patterns, g.Group)) {
 				kind := strings.ToLower(cmp.Or(g.GroupType, ClassicGroup))
 				found[g.Group] = &GroupReport{
 					Name: g.Group, Kind: kind, Type: g.ProtocolType, State: cmp.Or(g.GroupState, "unknown"), Coordinator: shard.Meta.NodeID,
@@ -126,7 +130,7 @@ func (a *Admin) groups(ctx context.Context, l *look, which Which) ([]GroupReport
 		return nil, fmt.Errorf("list groups: %s", because(refused))
 	}
 	if len(found) == 0 && len(which.Patterns) > 0 && !strings.ContainsAny(strings.Join(which.Patterns, ""), "*?[") {
-		return nil, fmt.Errorf("%s: no group of that name", strings.Join(which.Patterns, ", "))
+		return nil, fmt.Errorf("%s: %w", strings.Join(which.Patterns, ", "), errNoGroup)
 	}
 	byKind := map[string][]string{}
 	for _, name := range slices.Sorted(maps.Keys(found)) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"strings"
 	"sync"
 	"time"
 
@@ -36,6 +37,9 @@ type Group struct {
 	HeartbeatInterval time.Duration `json:"heartbeatInterval,omitempty" doc:"how often there is a sign of life; the default is 3s"`
 	RebalanceTimeout  time.Duration `json:"rebalanceTimeout,omitempty" doc:"how long a member may take to give partitions away; the default is 60s"`
 	CommitInterval    time.Duration `json:"commitInterval,omitempty" doc:"how often what is delivered is committed; the default is 1s"`
+
+	// Route has the members of the group divide its partitions by the group's Route; nil: they do so among all alike.
+	Route *Routing `json:"-"`
 }
 
 var _ stream.Source = (*Group)(nil)
@@ -61,6 +65,9 @@ func (g *Group) Validate() error {
 	if _, err := balancers(g.Assignors); err != nil {
 		errs = append(errs, err)
 	}
+	if g.Route != nil {
+		errs = append(errs, g.checkRoute())
+	}
 	if g.SessionTimeout < 0 || g.HeartbeatInterval < 0 || g.RebalanceTimeout < 0 || g.CommitInterval < 0 {
 		errs = append(errs, errors.New("times must not be negative"))
 	}
@@ -68,6 +75,17 @@ func (g *Group) Validate() error {
 		errs = append(errs, errors.New("heartbeatInterval must be shorter than sessionTimeout"))
 	}
 	return errors.Join(errs...)
+}
+
+// checkRoute says what does not go with a route.
+func (g *Group) checkRoute() error {
+	if g.Protocol == "consumer" {
+		return errors.New("a route needs members that divide partitions themselves: protocol consumer leaves it to the brokers")
+	}
+	if len(g.Assignors) > 0 && (len(g.Assignors) > 1 || g.Assignors[0] != "cooperative-sticky") {
+		return fmt.Errorf("a route goes with cooperative-sticky (the default) only, not with %s: members of the other kind would give everything away at each change", strings.Join(g.Assignors, ", "))
+	}
+	return CheckRouteHash(g.Route.Hash)
 }
 
 func balancers(names []string) ([]kgo.GroupBalancer, error) {
@@ -115,6 +133,7 @@ func (g *Group) options(now time.Time) ([]kgo.Opt, error) {
 		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.RangeBalancer()))
 	case g.Protocol == "consumer":
 		options = append(options, kgo.ServerSideBalancer(), kgo.Balancers(kgo.StickyBalancer()))
+	case g.Route != nil: // Run adds them
 	default:
 		b, err := balancers(g.Assignors)
 		if err != nil {
@@ -153,10 +172,19 @@ func (g *Group) Run(ctx context.Context, open func(stream.Stream)) error {
 		return err
 	}
 	m := &member{reader: newReader(&g.Reading, cluster, log.With("group", g.Group)), g: g, open: open, failed: make(chan error, 1), left: map[tp]*partition{}}
+	if g.Route != nil {
+		if m.route, err = g.routed(ctx, m.log); err != nil {
+			return nil //nolint:nilerr // it was told to stop
+		}
+		options = append(options, kgo.Balancers(m.route, kgo.CooperativeStickyBalancer()))
+	}
 	m.client, err = kgo.NewClient(append(options,
 		kgo.OnPartitionsAssigned(m.assigned), kgo.OnPartitionsRevoked(m.revoked), kgo.OnPartitionsLost(m.lost), kgo.AdjustFetchOffsetsFn(m.begin))...)
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
+	}
+	if m.route != nil {
+		m.route.asks(m.client, g.Group)
 	}
 	return m.run(ctx)
 }
@@ -173,6 +201,8 @@ type member struct {
 
 	failed  chan error // why the source cannot go on; has room for one
 	closing bool       // nothing new is taken; guarded by mu
+
+	route *routeBalancer // nil: the group has none
 
 	// left are partitions that the group took away without a commit, as it does when its broker is away for a moment. If they
 	// come back, and nobody has gone on meanwhile, what was delivered is not read again. Guarded by mu.
@@ -195,6 +225,9 @@ func (m *member) run(ctx context.Context) error {
 
 	polling, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	if m.route != nil {
+		commits.Go(func() { m.follow(polling, m.route) })
+	}
 	go func() {
 		select {
 		case err := <-m.failed:
@@ -206,6 +239,7 @@ func (m *member) run(ctx context.Context) error {
 	if cause := context.Cause(polling); failed == nil && ctx.Err() == nil {
 		failed = cause
 	}
+	stop(nil)
 
 	// The client stays a member, and goes on answering to rebalances, until all is delivered.
 	m.mu.Lock()

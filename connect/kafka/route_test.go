@@ -1,0 +1,221 @@
+package kafka
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+)
+
+func routeAdmin(t testing.TB, brokers []string) *Admin {
+	t.Helper()
+	a, err := (&Config{Brokers: brokers}).Admin(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
+}
+
+func setRoute(t testing.TB, a *Admin, r Route) *Route {
+	t.Helper()
+	is, err := a.SetRoute(t.Context(), "g", "t", func(x *Route) { x.Canary, x.Stable, x.Weight, x.Mirror = r.Canary, r.Stable, r.Weight, r.Mirror })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return is
+}
+
+func TestARouteIsKeptInKafka(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	a := routeAdmin(t, c.ListenAddrs())
+	if r, err := a.Route(t.Context(), "g"); r != nil || err != nil {
+		t.Fatalf("before there was any: %v, %v", r, err)
+	}
+	if _, err := a.SetRoute(t.Context(), "g", "", func(r *Route) { r.Stable = "a" }); err == nil {
+		t.Error("nobody said which topic carries it, and it was written")
+	}
+	first := setRoute(t, a, Route{Stable: "a"})
+	again := setRoute(t, a, Route{Stable: "a"})
+	if first.Version != again.Version {
+		t.Errorf("nothing changed, and the version went from %d to %d", first.Version, again.Version)
+	}
+	second := setRoute(t, a, Route{Stable: "a", Canary: "b", Weight: 25})
+	if second.Version <= first.Version {
+		t.Errorf("version %d follows %d", second.Version, first.Version)
+	}
+	r, err := a.Route(t.Context(), "g")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(second, r); d != "" {
+		t.Error(d)
+	}
+	if _, err := a.SetRoute(t.Context(), "g", "", func(r *Route) { r.Weight = 101 }); err == nil {
+		t.Error("a weight of 101 was written")
+	}
+	if _, err := a.SetRoute(t.Context(), "g", "", func(r *Route) { r.Canary = "Über/../x" }); err == nil {
+		t.Error("a version that is no name was written")
+	}
+	if err := a.ClearRoute(t.Context(), "g"); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := a.Route(t.Context(), "g"); err != nil || !r.free() || r.Version <= second.Version {
+		t.Errorf("after it was cleared: %+v, %v", r, err)
+	}
+}
+
+func TestWhatIsNoRouteIsSaidAndNotTaken(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	a := routeAdmin(t, c.ListenAddrs())
+	for _, metadata := range []string{"x", `{"weight":101}`, `{"stable":"A B"}`, strings.Repeat(" ", mostRoute+1), `{"version":-1}`, `[]`} {
+		o := kadm.Offsets{}
+		o.Add(kadm.Offset{Topic: "t", At: 1, LeaderEpoch: -1, Metadata: metadata})
+		if err := a.adm.CommitAllOffsets(t.Context(), RouteGroup("g"), o); err != nil {
+			t.Fatal(err)
+		}
+		if r, err := a.Route(t.Context(), "g"); r != nil || !errors.Is(err, errRoute) {
+			t.Errorf("%.20s: %v, %v", metadata, r, err)
+		}
+	}
+}
+
+func TestARouteOutlivesWhatIsSetByItsCopy(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(1, "t"))
+	a := routeAdmin(t, c.ListenAddrs())
+	set := setRoute(t, a, Route{Stable: "a", Canary: "b", Weight: 10})
+	watch := a.WatchRoute("g", newReader(&Reading{}, "", nil).log)
+	watch.jitter = 0
+	if _, err := watch.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	drop := func(partition int32) {
+		t.Helper()
+		s := kadm.TopicsSet{}
+		s.Add("t", partition)
+		if r, err := a.adm.DeleteOffsets(t.Context(), RouteGroup("g"), s); err != nil || r.Error() != nil {
+			t.Fatal(err, r)
+		}
+	}
+	drop(routeSet) // as offsets.retention.minutes does
+	r, err := watch.Look(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(set, r); d != "" {
+		t.Error(d)
+	}
+	// The copy is older than what is set later.
+	later := setRoute(t, a, Route{Stable: "b"})
+	if r, err := watch.Look(t.Context()); err != nil || r.Version != later.Version {
+		t.Errorf("%+v, %v", r, err)
+	}
+	drop(routeSet)
+	drop(routeKept)
+	for i := range lostAfter + 1 {
+		r, err := watch.Look(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if lost := i >= lostAfter-1; lost != (r.Version != later.Version) || r.Stable != "b" {
+			t.Errorf("look %d: %+v", i, r)
+		}
+	}
+	if r, err := a.WatchRoute("g", nil).Look(t.Context()); r != nil || err != nil {
+		t.Errorf("who never knew it sees %v, %v", r, err)
+	}
+	if again := setRoute(t, a, Route{Stable: "c"}); again.Version <= later.Version+1 {
+		t.Errorf("version %d after a loss: those who knew %d pass it over", again.Version, later.Version)
+	}
+}
+
+func TestRolesOfVersions(t *testing.T) {
+	r := func(canary, stable string, weight int, mirror bool) *Route {
+		return &Route{Canary: canary, Stable: stable, Weight: weight, Mirror: mirror}
+	}
+	for _, x := range []struct {
+		route *Route
+		hash  string
+		want  RouteRole
+	}{
+		{nil, "a", RouteAlone}, {r("", "", 0, false), "a", RouteAlone}, {r("a", "", 0, false), "a", RouteAlone},
+		{r("", "a", 0, false), "a", RouteStable}, {r("b", "a", 50, false), "a", RouteStable}, {r("a", "a", 0, true), "a", RouteStable},
+		{r("b", "a", 0, true), "b", RouteShadow}, {r("b", "a", 0, false), "b", RouteCanary}, {r("b", "a", 10, true), "b", RouteCanary},
+		{r("b", "a", 10, true), "c", RouteWaits}, {r("", "a", 0, false), "b", RouteWaits},
+	} {
+		if got := x.route.Role(x.hash); got != x.want {
+			t.Errorf("%+v: %s is %s, want %s", x.route, x.hash, got, x.want)
+		}
+	}
+}
+
+func TestSharesAreRounded(t *testing.T) {
+	for _, x := range []struct{ all, weight, want int }{
+		{8, 0, 0}, {8, 25, 2}, {8, 50, 4}, {8, 100, 8}, {8, 1, 1}, {8, 99, 7}, {3, 50, 2}, {1, 1, 0}, {1, 49, 0}, {1, 50, 1}, {1, 100, 1}, {0, 50, 0}, {1000, 1, 10},
+		{2, 1, 1}, {2, 99, 1},
+	} {
+		r := &Route{Stable: "a", Canary: "b", Weight: x.weight}
+		if got := r.CanaryShare(x.all); got != x.want {
+			t.Errorf("%d %% of %d partitions: %d, want %d", x.weight, x.all, got, x.want)
+		}
+	}
+}
+
+func TestAMirrorBeginsWhereTheLiveGroupIs(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(2, "t"))
+	a := routeAdmin(t, c.ListenAddrs())
+	commit := func(group string, at int64) {
+		t.Helper()
+		o := kadm.Offsets{}
+		o.Add(kadm.Offset{Topic: "t", Partition: 0, At: at, LeaderEpoch: -1})
+		if err := a.adm.CommitAllOffsets(t.Context(), group, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	begin := func(want int64) {
+		t.Helper()
+		shadow, err := a.BeginShadow(t.Context(), "g", "b", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(map[string]int64{"t/0": want}, committed(t, c.ListenAddrs(), shadow)); d != "" {
+			t.Error(d)
+		}
+	}
+	if _, err := a.BeginShadow(t.Context(), "g", "b", nil); err != nil {
+		t.Errorf("the live group has read nothing: %v", err)
+	}
+	commit("g", 5)
+	begin(5)
+	commit("g", 9)
+	begin(5) // another process of the same version, or the same one again
+	setRoute(t, a, Route{Stable: "a", Canary: "b", Mirror: true})
+	begin(9) // a new mirror
+	setRoute(t, a, Route{Stable: "a", Canary: "b"})
+	commit("g", 12)
+	setRoute(t, a, Route{Stable: "a", Canary: "b", Mirror: true})
+	begin(12)
+}
+
+func FuzzRoutesOfOthers(f *testing.F) {
+	f.Add(`{"version":1,"canary":"b","stable":"a","weight":25,"mirror":true,"at":"2026-11-24T10:00:00Z"}`)
+	f.Add(`{"weight":-1}`)
+	f.Add(`{"hash":"a","route":{"stable":"b"}}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		if r, err := parseRoute(s); err == nil {
+			again, err := parseRoute(r.encode())
+			if err != nil && len(r.encode()) <= mostRoute {
+				t.Errorf("%q: %v", s, err)
+			}
+			if err == nil && again.Version != r.Version {
+				t.Errorf("%q: another version", s)
+			}
+		}
+		if n, ok := parseNote([]byte(s)); ok && n.Route != nil && n.Route.Validate() != nil {
+			t.Errorf("%q is taken", s)
+		}
+	})
+}
