@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # build.sh [NAME...]: builds helm, kustomize, a redis in memory, Argo Rollouts' controller and argocd (all of Argo CD's servers are
 # that one program), or only those that are named, of the versions in go.mod, static and without symbols, into $NARU_CACHE/argo/SUM,
-# once; prints that folder. Beside them are the CRDs of both, as their modules have them. helm and kustomize take a minute or two of
+# once; prints that folder. Beside them are the CRDs of both and Argo CD's usual configuration, as their modules have them. helm and kustomize take a minute or two of
 # CPU time, all some 15 minutes and 4 GB of memory, the first time.
 # CHECK=1 only says whether it can: with what is there already, or with a Go that can build it. CHECK=built: whether all is there.
 set -euo pipefail
@@ -51,14 +51,14 @@ mkdir -p "$dir"
 exec 9>"$cache/argo/lock"
 flock 9
 
-# crds FOLDER MODULE FILE...: copies what the API server must know before the program starts
-crds() {
-	local to=$dir/crds/$1 from
+# manifests FOLDER MODULE FILE...: copies what the API server must have before the program starts
+manifests() {
+	local to=$dir/manifests/$1 from
 	from=$(go list -m -f '{{.Dir}}' "$2")
 	shift 2
 	rm -rf "$to" "$to.new"
 	mkdir -p "$to.new"
-	(cd "$from/manifests/crds" && install -m 644 "$@" "$to.new")
+	(cd "$from/manifests" && install -m 644 "$@" "$to.new")
 	mv "$to.new" "$to"
 }
 
@@ -70,11 +70,11 @@ for name in "${missing[@]}"; do
 		version=$(go list -m -f '{{.Version}}' github.com/argoproj/argo-cd/v3)
 		flags="$flags -X github.com/argoproj/argo-cd/v3/common.version=${version#v}"
 		go mod download github.com/argoproj/argo-cd/v3 >&2
-		crds argo-cd github.com/argoproj/argo-cd/v3 application-crd.yaml applicationset-crd.yaml appproject-crd.yaml
+		manifests argo-cd github.com/argoproj/argo-cd/v3 crds/{application,applicationset,appproject}-crd.yaml base/config/argocd-{cm,rbac-cm,ssh-known-hosts-cm,tls-certs-cm,gpg-keys-cm}.yaml
 		;;
 	rollouts-controller)
 		go mod download github.com/argoproj/argo-rollouts >&2
-		crds argo-rollouts github.com/argoproj/argo-rollouts rollout-crd.yaml experiment-crd.yaml analysis-run-crd.yaml analysis-template-crd.yaml cluster-analysis-template-crd.yaml
+		manifests argo-rollouts github.com/argoproj/argo-rollouts crds/{rollout,experiment,analysis-run,analysis-template,cluster-analysis-template}-crd.yaml
 		;;
 	helm)
 		version=$(go list -m -f '{{.Version}}' helm.sh/helm/v3)
