@@ -31,6 +31,9 @@ type index struct {
 
 	refreshed time.Time // when it last was
 	writes    int64     // items that reached it
+	counted   int64     // of these, those of an earlier process
+	queries   int64     // of its shards
+	size      Size      // that a test gave it
 }
 
 type shard struct {

@@ -27,6 +27,9 @@ const (
 	searching  = options + " scroll size from sort q routing preference search_type batched_reduce_size track_total_hits rest_total_hits_as_int request_cache allow_partial_search_results seq_no_primary_term version _source _source_includes _source_excludes max_concurrent_shard_requests pre_filter_shard_size terminate_after timeout typed_keys ccs_minimize_roundtrips cancel_after_time_interval"
 )
 
+// measured are the parameters of _stats.
+const measured = options + patience + " level types groups completion_fields fielddata_fields fields include_segment_file_sizes include_unloaded_segments forbid_closed_indices"
+
 func openSearchOnly(v Version) bool    { return v.OpenSearch }
 func elasticsearchOnly(v Version) bool { return !v.OpenSearch }
 
@@ -86,6 +89,11 @@ func routes() []route {
 		{"PUT", "/_cluster/settings", "put_cluster_settings", patience + " flat_settings", nil, (*Server).putClusterSettings},
 		{"GET", "/_nodes/stats", "nodes_stats", patience + " level types groups completion_fields fielddata_fields fields include_segment_file_sizes", nil, (*Server).nodesStats},
 		{"GET", "/_nodes/stats/{metric}", "nodes_stats", patience + " level types groups completion_fields fielddata_fields fields include_segment_file_sizes", nil, (*Server).nodesStats},
+		{"GET", "/_nodes/plugins", "nodes_plugins", patience + " flat_settings", nil, (*Server).nodesPlugins},
+		{"GET", "/_nodes/{metric}", "nodes_info", patience + " flat_settings", nil, (*Server).nodesInfo},
+		{"GET", "/_stats", "stats", measured, nil, (*Server).indicesStats},
+		{"GET", "/_stats/{metric}", "stats", measured, nil, (*Server).indicesStats},
+		{"GET", "/_cat/shards", "cat_shards", options + patience + " h s v bytes time local", nil, (*Server).catShards},
 		{"GET", "/_cat/indices", "cat_indices", options + patience + " h s v bytes time health pri local include_unloaded_segments", nil, (*Server).catIndices},
 		{"GET", "/_cat/indices/{index}", "cat_indices", options + patience + " h s v bytes time health pri local include_unloaded_segments", nil, (*Server).catIndices},
 		{"GET", "/_resolve/index/{index}", "resolve", options, nil, (*Server).resolve},
@@ -105,7 +113,6 @@ func routes() []route {
 		{"POST", "/{index}/_update_by_query", "update_by_query", options + " conflicts refresh slices requests_per_second wait_for_completion scroll_size timeout routing", nil, (*Server).updateByQuery},
 		{"GET", "/_tasks/{task}", "get_task", " wait_for_completion timeout", nil, (*Server).getTask},
 		{"POST", "/_tasks/{task}/_cancel", "cancel_task", "", nil, (*Server).cancelTask},
-		{"GET", "/_nodes/plugins", "nodes_plugins", patience + " flat_settings", nil, (*Server).nodesPlugins},
 		{"GET", "/_cat/plugins", "cat_plugins", patience + " h s v local", nil, (*Server).catPlugins},
 		{"GET", "/_template", "get_template", patience + " local flat_settings", nil, (*Server).getFromShelf},
 		{"GET|HEAD", "/_template/{name}", "get_template", patience + " local flat_settings", nil, (*Server).getFromShelf},

@@ -85,6 +85,10 @@ func (s *Server) search(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
+	for _, ix := range found {
+		ix.queries += int64(len(ix.shards))
+	}
+	s.searches++
 	window := 10000
 	if len(found) > 0 {
 		if window, err = positive(found[0].settings, "index.max_result_window", 10000, 1); err != nil {

@@ -83,17 +83,6 @@ type Options struct {
 	Hook Hook
 }
 
-// Stats is what _nodes/stats says.
-type Stats struct {
-	HeapPercent   int
-	WriteThreads  int
-	WriteActive   int
-	WriteQueue    int
-	WriteRejected int64
-	DiskTotal     int64 // bytes; 0: 100 GiB
-	DiskAvailable int64 // 0: 60 GiB
-}
-
 // A Server is a fake. Its methods may be called concurrently.
 type Server struct {
 	URLs   []string // of its nodes
@@ -109,6 +98,8 @@ type Server struct {
 	cluster  map[string]map[string]any // persistent and transient settings, flat
 	contexts map[string]*cursor        // scrolls and points in time
 	stats    Stats
+	began    time.Time // the process that the stats are of
+	searches int64     // since then
 	serial   int
 	log      []Request
 	counts   map[string]int
@@ -140,7 +131,7 @@ func Start(tb testing.TB, o Options) *Server {
 		o.MaxBytes = 100 << 20
 	}
 	s := &Server{
-		o: o, version: o.Version, tb: tb, hook: o.Hook, indices: map[string]*index{}, contexts: map[string]*cursor{}, counts: map[string]int{},
+		o: o, version: o.Version, tb: tb, hook: o.Hook, indices: map[string]*index{}, contexts: map[string]*cursor{}, counts: map[string]int{}, began: time.Now(),
 		cluster: map[string]map[string]any{"persistent": {}, "transient": {}}, stats: Stats{HeapPercent: 30, WriteThreads: 2},
 		repositories: map[string]*repository{}, streams: map[string][]string{}, tasks: map[string]*task{}, shelves: map[string]shelf{},
 	}
@@ -381,13 +372,6 @@ func (s *Server) allowed(r *http.Request) bool {
 	}
 	name, password, ok := r.BasicAuth()
 	return ok && subtle.ConstantTimeCompare([]byte(name+"\n"+password), []byte(s.o.Username+"\n"+s.o.Password)) == 1
-}
-
-// SetStats says what _nodes/stats says.
-func (s *Server) SetStats(stats Stats) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats = stats
 }
 
 // A Doc is a document as it is now, refreshed or not.

@@ -377,7 +377,7 @@ func (s *Server) restoredIndex(repo, snapshot string, x *SnapshotIndex, override
 		ix.put(e, &version{id: d.ID, routing: d.Routing, shard: n, source: d.Source, tree: tree, version: 1}, ix.shards[n])
 	}
 	ix.refresh()
-	ix.writes = 0
+	ix.writes, ix.counted = 0, 0
 	ix.unmarked = x.Unmarked
 	ix.restored = &restored{
 		repository: repo, snapshot: snapshot, index: x.Name, looks: x.Looks, broken: x.Broken, homeless: x.Homeless, bytes: x.Bytes, began: time.Now(),
