@@ -128,13 +128,14 @@ func newID(now time.Time) string {
 
 // again observes what the plan is about, and compares it with what the plan saw.
 func (a *Applier) again(ctx context.Context, p *Plan) (*Observed, error) {
-	wanted := map[Kind]bool{}
-	for i := range p.Changes {
-		wanted[p.Changes[i].Kind] = true
-	}
 	recorded, err := records(ctx, a.Target.Search)
 	if err != nil {
 		return nil, err
+	}
+	wanted := map[Kind]wants{}
+	for i := range p.Changes {
+		ch := &p.Changes[i]
+		want(wanted, ch.Key, ch.bodies(recorded[ch.Key])...)
 	}
 	o, err := observe(ctx, a.Target, wanted)
 	if err != nil {
@@ -175,6 +176,9 @@ func entriesOf(p *Plan, o *Observed, run *Applied) []*journalEntry {
 		e := &journalEntry{Apply: run.ID, N: i, Change: ch, Record: o.Records[ch.Key]}
 		if live := o.view(ch.Key, ch.bodies(e.Record)...); live != nil {
 			e.Before = text(canonical(ch.Key, live.Body))
+			if keep := kinds[ch.Kind].keep; keep != nil {
+				e.Kept = text(keep(live))
+			}
 		}
 		entries[i] = e
 	}
@@ -262,20 +266,27 @@ func NewUndo(ctx context.Context, t *Target, d *Desired, apply string, now time.
 	case run.What == "undo":
 		return nil, fmt.Errorf("apply %s is itself an undo; a new plan and `naru apply` bring back what is declared", apply)
 	}
-	wanted := map[Kind]bool{}
+	recorded, err := records(ctx, t.Search)
+	if err != nil {
+		return nil, err
+	}
+	wanted := map[Kind]wants{}
 	for _, e := range entries {
-		wanted[e.Change.Kind] = true
+		if e.Change != nil {
+			want(wanted, e.Change.Key, e.bodies(recorded[e.Change.Key])...)
+		}
 	}
 	o, err := observe(ctx, t, wanted)
 	if err != nil {
 		return nil, err
 	}
-	if o.Records, err = records(ctx, t.Search); err != nil {
-		return nil, err
-	}
+	o.Records = recorded
 	p := newPlan("undo", d, o, now)
 	p.Undoes = apply
 	for _, e := range entries {
+		if e.Change != nil && o.Missing[e.Change.Kind] != nil {
+			return nil, fmt.Errorf("%s: %w", e.Change.Key, o.Missing[e.Change.Kind])
+		}
 		if e.Change == nil || kinds[e.Change.Kind] == nil {
 			return nil, fmt.Errorf("entry %d of apply %s is of no kind that naru knows", e.N, apply)
 		}
@@ -284,14 +295,29 @@ func NewUndo(ctx context.Context, t *Target, d *Desired, apply string, now time.
 			p.Unchanged++
 			continue
 		}
+		p.Changes = append(p.Changes, *ch)
+	}
+	if err := o.inquire(ctx, t, p.Changes, now); err != nil {
+		return nil, err
+	}
+	for i := range p.Changes {
+		ch := &p.Changes[i]
+		if f := o.inquired.topics[ch.Name]; ch.Kind == KafkaTopics && ch.Action == Delete && f != nil {
+			ch.Effects = append(ch.Effects, "deletes "+contents(f))
+			ch.readers(f)
+		}
 		if ch.Problem != "" {
 			ch.Risk = High
 		}
-		p.Changes = append(p.Changes, *ch)
 	}
 	p.order()
 	p.finish()
 	return p, nil
+}
+
+// bodies are those that say which part of a whole the object was before and after.
+func (e *journalEntry) bodies(r *Record) []Body {
+	return []Body{decoded(e.Before), decoded(e.Change.Body), pendingBody(r), r.declared()}
 }
 
 // undo is the change that takes back what the entry did; nil: it did nothing that lasts.
@@ -299,7 +325,7 @@ func (e *journalEntry) undo(o *Observed) *Change {
 	key, before := e.Change.Key, decoded(e.Before)
 	r := o.Records[key]
 	ch := &Change{Key: key, Risk: Low, Body: e.Before, Declared: e.Before, Then: e.Record}
-	live := o.view(key, append(ch.bodies(r), decoded(e.Change.Body))...)
+	live := o.view(key, e.bodies(r)...)
 	ch.see(live)
 	if r != nil {
 		ch.Before.Record = r.state
@@ -344,7 +370,13 @@ func (e *journalEntry) undo(o *Observed) *Change {
 		ch.Action = Update
 		ch.Fields = compare(before, is, nil, nil)
 	}
-	if key.Kind == ClusterSettings && ch.Action == Update && len(ch.Body) > 0 {
+	if len(e.Kept) > 0 && len(ch.Body) > 0 {
+		ch.Body = e.Kept
+	}
+	if undo := kinds[key.Kind].undo; undo != nil && ch.Problem == "" {
+		undo(ch, live)
+	}
+	if kinds[key.Kind].view != nil && ch.Action == Update && len(ch.Body) > 0 {
 		// what the apply added is taken away: it is in the view, and not in the body
 		ch.Declared = e.Change.Declared
 	}

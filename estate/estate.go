@@ -29,11 +29,16 @@ const (
 	Tenants            Kind = "tenants"
 	Roles              Kind = "roles"
 	RoleMappings       Kind = "role-mappings"
+	KafkaTopics        Kind = "kafka-topics"
+	KafkaACLs          Kind = "kafka-acls"
+	KafkaQuotas        Kind = "kafka-quotas"
+	KafkaGroups        Kind = "kafka-groups"
 )
 
 // Kinds lists the kinds in the order in which they are applied: what others name comes first.
 var Kinds = []Kind{
 	ClusterSettings, IngestPipelines, ComponentTemplates, ISMPolicies, IndexTemplates, Aliases, SnapshotPolicies, ActionGroups, Tenants, Roles, RoleMappings,
+	KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups,
 }
 
 // A Key names an object of a cluster.

@@ -39,9 +39,9 @@ func UnfitName(name string) string {
 // AllSettings is the name under which List gives the one object of kind cluster-settings that a cluster has.
 const AllSettings = wholeCluster
 
-// List gives all that a system has of the kind; none if the environment lacks the system, or the system lacks the API.
+// List gives all that a system has of the kind, but for kinds of which only what is declared can be asked for; none if the environment lacks the system, or the system lacks the API.
 func List(ctx context.Context, t *Target, k Kind) (map[string]*Live, error) {
-	all, err := kinds[k].list(ctx, t)
+	all, err := listed(ctx, t, k, nil)
 	if errors.Is(err, errNoAPI) {
 		return nil, nil
 	}

@@ -20,15 +20,31 @@ type Live struct {
 	Term     int64
 	Updated  time.Time // zero: the system does not say
 	Reserved bool      // it belongs to the system and cannot be changed
+
+	state any // what else a kind's functions know of it
 }
 
 // kind is what is particular to a kind.
 type kind struct {
 	what string // one object, for sentences
-	// list gives all that the cluster has.
+	// list gives all that the system has. A kind whose objects are parts of a whole gives that under wholeCluster.
 	list func(ctx context.Context, t *Target) (map[string]*Live, error)
-	// get gives one; nil: there is none.
+	// get gives one, or the whole; nil: there is none.
 	get func(ctx context.Context, t *Target, name string) (*Live, error)
+	// among is there instead of list and get for a kind of which not all can be listed: it gives what the system has of the objects
+	// by name, whose bodies (declared, applied last, meant) say what that is.
+	among func(ctx context.Context, t *Target, wanted wants) (map[string]*Live, error)
+	// view is what of live is the object's with these bodies; they may be nil. nil: all of it.
+	view func(live *Live, bodies ...Body) *Live
+	// leave makes what a declared body, which it may change, says nothing of as it is in live; nil: nothing.
+	leave func(body Body, live *Live)
+	// inquire has the system say whether it would do the change, which may get effects; a kafka.RefusedError is its problem; nil: it
+	// cannot be asked.
+	inquire func(ctx context.Context, t *Target, ch *Change, live *Live) error
+	// undo makes an undo's change what can be undone; nil: all can.
+	undo func(ch *Change, live *Live)
+	// keep gives a body by which put brings back exactly what live is; nil: the canonical body does.
+	keep func(live *Live) Body
 	// put writes the body; live is what stood there when it was last looked at.
 	put func(ctx context.Context, t *Target, name string, body Body, live *Live) error
 	// remove deletes it.
@@ -46,7 +62,7 @@ type kind struct {
 var kinds = map[Kind]*kind{
 	ClusterSettings: {
 		what: "cluster settings", list: listClusterSettings, get: getClusterSettings, put: putClusterSettings, remove: removeClusterSettings,
-		canon: canonClusterSettings, check: checkClusterSettings,
+		canon: canonClusterSettings, check: checkClusterSettings, view: settingsView,
 	},
 	IngestPipelines: {
 		what: "ingest pipeline", list: listPlain("/_ingest/pipeline"), get: getPlain("/_ingest/pipeline"), put: putPlain("/_ingest/pipeline"), remove: removePlain("/_ingest/pipeline"),
@@ -70,6 +86,7 @@ var kinds = map[Kind]*kind{
 	},
 	Aliases: {
 		what: "alias", list: listAliases, get: getAlias, put: putAlias, remove: removeAlias, canon: canonAlias, check: checkAlias,
+		leave: leaveWriteIndex,
 	},
 	ActionGroups: {
 		what: "action group", list: listPlain("/_plugins/_security/api/actiongroups"), get: getPlain("/_plugins/_security/api/actiongroups"), put: putSecurity("actiongroups"), remove: removePlain("/_plugins/_security/api/actiongroups"),
@@ -78,6 +95,21 @@ var kinds = map[Kind]*kind{
 	Tenants: {
 		what: "tenant", list: listPlain("/_plugins/_security/api/tenants"), get: getPlain("/_plugins/_security/api/tenants"), put: putSecurity("tenants"), remove: removePlain("/_plugins/_security/api/tenants"),
 		canon: canonSecurity, check: fine,
+	},
+	KafkaTopics: {
+		what: "topic", list: listTopics, get: getTopic, put: putTopic, remove: removeTopic, canon: canonTopic, check: checkTopic,
+		leave: leaveReplication, inquire: askTopic, undo: undoTopic,
+	},
+	KafkaACLs: {
+		what: "list of ACLs", list: listACLs, get: getACLs, put: putACLs, remove: removeACLs, canon: canonACLs, check: checkACLs, view: aclView,
+	},
+	KafkaQuotas: {
+		what: "quota", list: listQuotas, get: getQuotas, put: putQuota, remove: removeQuota, canon: canonQuota, check: checkQuota, view: quotaView,
+		inquire: askQuota,
+	},
+	KafkaGroups: {
+		what: "consumer group", among: groupsAmong, put: putGroup, remove: removeGroup, canon: canonGroup, check: checkGroup, view: groupView,
+		inquire: askGroup, keep: keepGroup, undo: undoGroup,
 	},
 	Roles: {
 		what: "role", list: listPlain("/_plugins/_security/api/roles"), get: getPlain("/_plugins/_security/api/roles"), put: putSecurity("roles"), remove: removePlain("/_plugins/_security/api/roles"),

@@ -61,6 +61,14 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 		explainSnapshots(ch)
 	case ActionGroups, Roles, RoleMappings:
 		explainAccess(ch)
+	case KafkaTopics:
+		explainTopic(ch, o)
+	case KafkaACLs:
+		explainACLs(ch, d, o)
+	case KafkaQuotas:
+		explainQuota(ch)
+	case KafkaGroups:
+		explainGroup(ch)
 	}
 	for i := range ch.Fields {
 		ch.Risk = worse(ch.Risk, ch.Fields[i].Risk)
@@ -225,7 +233,7 @@ func explainPipeline(ch *Change, d *Desired, o *Observed) {
 			if slices.Contains(pipelinesIn(obj.Body), ch.Name) {
 				users = append(users, "pipeline "+k.Name)
 			}
-		case ClusterSettings, ISMPolicies, Aliases, SnapshotPolicies, ActionGroups, Tenants, Roles, RoleMappings:
+		default:
 		}
 	}
 	slices.Sort(users)

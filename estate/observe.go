@@ -21,7 +21,8 @@ type Observed struct {
 	Missing map[Kind]error    // kinds that the cluster does not have
 	Managed map[string]string // indices with the ISM policy that manages them; nil: not known
 
-	live map[Kind]map[string]*Live
+	live     map[Kind]map[string]*Live
+	inquired *inquired
 }
 
 // IndexFact is what a plan needs to know of an index.
@@ -38,17 +39,17 @@ func Observe(ctx context.Context, t *Target, d *Desired) (*Observed, error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted := map[Kind]bool{}
-	for key := range d.Objects {
-		wanted[key.Kind] = true
+	wanted := map[Kind]wants{}
+	for key, obj := range d.Objects {
+		want(wanted, key, obj.Body, pendingBody(recorded[key]), recorded[key].declared())
 	}
 	for key, r := range recorded {
-		if r.ownedBy(d) {
-			wanted[key.Kind] = true
+		if r.ownedBy(d) && d.Objects[key] == nil {
+			want(wanted, key, pendingBody(r), r.declared())
 		}
 	}
-	if wanted[ComponentTemplates] {
-		wanted[IndexTemplates] = true // whose indices are touched
+	if wanted[ComponentTemplates] != nil && wanted[IndexTemplates] == nil {
+		wanted[IndexTemplates] = wants{} // whose indices are touched
 	}
 	o, err := observe(ctx, t, wanted)
 	if err != nil {
@@ -63,26 +64,39 @@ func Observe(ctx context.Context, t *Target, d *Desired) (*Observed, error) {
 	return o, nil
 }
 
+// wants are the objects of a kind that are to be looked at, by name, with the bodies that say what is theirs.
+type wants map[string][]Body
+
+func want(wanted map[Kind]wants, key Key, bodies ...Body) {
+	if kinds[key.Kind] == nil {
+		return // of a later version
+	}
+	if wanted[key.Kind] == nil {
+		wanted[key.Kind] = wants{}
+	}
+	wanted[key.Kind][key.Name] = append(wanted[key.Kind][key.Name], bodies...)
+}
+
 // observe lists the wanted kinds, and the indices.
-func observe(ctx context.Context, t *Target, wanted map[Kind]bool) (*Observed, error) {
-	o := &Observed{Cluster: t.Search.Info(), Missing: map[Kind]error{}, live: map[Kind]map[string]*Live{}}
-	type listed struct {
+func observe(ctx context.Context, t *Target, wanted map[Kind]wants) (*Observed, error) {
+	o := &Observed{Cluster: t.Search.Info(), Missing: map[Kind]error{}, live: map[Kind]map[string]*Live{}, inquired: new(inquired)}
+	type answer struct {
 		kind Kind
 		all  map[string]*Live
 		err  error
 	}
-	results := make([]listed, len(Kinds))
+	results := make([]answer, len(Kinds))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, k := range Kinds {
-		if !wanted[k] {
+		if wanted[k] == nil {
 			continue
 		}
 		g.Go(func() error {
-			all, err := kinds[k].list(ctx, t)
+			all, err := listed(ctx, t, k, wanted[k])
 			if err != nil && !errors.Is(err, errNoAPI) {
-				return fmt.Errorf("list the %s of %s: %w", k, t.Search, err)
+				return fmt.Errorf("list the %s: %w", k, err)
 			}
-			results[i] = listed{k, all, err}
+			results[i] = answer{k, all, err}
 			return nil
 		})
 	}
@@ -90,7 +104,7 @@ func observe(ctx context.Context, t *Target, wanted map[Kind]bool) (*Observed, e
 		o.Indices, err = indexFacts(ctx, t.Search)
 		return err
 	})
-	if wanted[ISMPolicies] {
+	if wanted[ISMPolicies] != nil {
 		g.Go(func() (err error) {
 			o.Managed, err = managed(ctx, t.Search)
 			return err
@@ -161,20 +175,49 @@ func managed(ctx context.Context, c *opensearch.Client) (map[string]string, erro
 
 // view is the object as the cluster has it, as far as it is the declared one's, or the recorded one's.
 func (o *Observed) view(key Key, bodies ...Body) *Live {
-	if key.Kind == ClusterSettings {
-		return settingsView(o.live[key.Kind][wholeCluster], bodies...)
+	live := o.live[key.Kind][key.Name]
+	if whole := o.live[key.Kind][wholeCluster]; whole != nil {
+		live = whole
 	}
-	return o.live[key.Kind][key.Name]
+	return part(key, live, bodies...)
+}
+
+// part is what of live is the object's.
+func part(key Key, live *Live, bodies ...Body) *Live {
+	if view := kinds[key.Kind].view; view != nil && live != nil {
+		return view(live, bodies...)
+	}
+	return live
 }
 
 // look is view of one object as it is now.
 func look(ctx context.Context, t *Target, key Key, bodies ...Body) (*Live, error) {
-	live, err := kinds[key.Kind].get(ctx, t, key.Name)
+	live, err := one(ctx, t, key, bodies)
 	if err != nil {
 		return nil, fmt.Errorf("look at %s: %w", key, err)
 	}
-	if key.Kind == ClusterSettings {
-		return settingsView(live, bodies...), nil
+	return part(key, live, bodies...), nil
+}
+
+func one(ctx context.Context, t *Target, key Key, bodies []Body) (*Live, error) {
+	k := kinds[key.Kind]
+	if err := t.has(key.Kind); err != nil {
+		return nil, err
 	}
-	return live, nil
+	if k.among == nil {
+		return k.get(ctx, t, key.Name)
+	}
+	all, err := k.among(ctx, t, wants{key.Name: bodies})
+	return all[key.Name], err
+}
+
+// listed gives all of a kind, or the wanted ones of it.
+func listed(ctx context.Context, t *Target, k Kind, wanted wants) (map[string]*Live, error) {
+	switch err := t.has(k); {
+	case err != nil:
+		return nil, err
+	case kinds[k].among != nil:
+		return kinds[k].among(ctx, t, wanted)
+	}
+	return kinds[k].list(ctx, t)
 }

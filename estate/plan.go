@@ -178,6 +178,10 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 	if unasked > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("the cluster was asked about %d changes only, whether it would take them, and not about %d more (--ask-all asks about each)", MostAsked, unasked))
 	}
+	p.Notes = append(p.Notes, o.unseen(d)...)
+	if err := o.inquire(ctx, t, p.Changes, now); err != nil {
+		return nil, err
+	}
 	for i := range p.Changes {
 		explain(&p.Changes[i], d, o, now)
 	}
@@ -239,11 +243,28 @@ func (o *Observed) relevant(d *Desired) []Key {
 		all[key] = true
 	}
 	for key, r := range o.Records {
-		if r.ownedBy(d) && kinds[key.Kind] != nil {
+		if r.ownedBy(d) && kinds[key.Kind] != nil && o.Missing[key.Kind] == nil {
 			all[key] = true
 		}
 	}
 	return slices.SortedFunc(maps.Keys(all), compareKeys)
+}
+
+// unseen says what the estate owns and cannot be looked at.
+func (o *Observed) unseen(d *Desired) []string {
+	count := map[Kind]int{}
+	for key, r := range o.Records {
+		if r.ownedBy(d) && o.Missing[key.Kind] != nil {
+			count[key.Kind]++
+		}
+	}
+	var notes []string
+	for _, k := range Kinds {
+		if n := count[k]; n > 0 {
+			notes = append(notes, fmt.Sprintf("%s left alone, which %s applied once: %s", things(n, "object of "+string(k)+" is", "objects of "+string(k)+" are"), map[bool]string{true: "was", false: "were"}[n == 1], o.Missing[k]))
+		}
+	}
+	return notes
 }
 
 // decoded is a body of a record.
@@ -312,8 +333,8 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	}
 	want := canonical(key, declared)
 	compared := clone(want)
-	if key.Kind == Aliases {
-		leaveWriteIndex(compared, live)
+	if leave := kinds[key.Kind].leave; leave != nil {
+		leave(compared, live)
 	}
 	ch.Fields = compare(compared, was, lastDeclared, lastObserved)
 	switch {
@@ -326,6 +347,12 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	case len(ch.Fields) > 0:
 		ch.Action = Update
 		ch.send(declared)
+		if key.Kind == KafkaGroups {
+			ch.Body = text(onlyMoves(declared, ch.Fields))
+		}
+		if key.Kind == KafkaACLs && lastDeclared != nil && scopeOf(declared) != scopeOf(lastDeclared) {
+			ch.Problem = "it was the list of another principal or resource: a list keeps what it is about; give this one another name"
+		}
 	case ch.pending || lastObserved == nil || ch.Outside && key.Kind != Aliases:
 		ch.Action, ch.Declared = Adopt, text(want) // it is as it should be; the record does not know
 	default:
@@ -339,6 +366,8 @@ func (ch *Change) gone(live *Live, r *Record, was Body) *Change {
 	intent := pendingBody(r)
 	switch {
 	case live == nil:
+		ch.Action = Forget
+	case ch.Kind == KafkaGroups: // where it stands is the group's own
 		ch.Action = Forget
 	case len(r.Observed) == 0 && (intent == nil || len(compare(canonical(ch.Key, intent), was, nil, nil)) > 0):
 		ch.Action = Forget // an apply meant to make it and did not: what is there is somebody else's

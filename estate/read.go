@@ -43,6 +43,9 @@ type Declared struct {
 	Files []string // where it stands: the base's, the overlay's; relative to the directory
 }
 
+// where is the last file that says what it is.
+func (o *Declared) where() string { return o.Files[len(o.Files)-1] }
+
 // environment is env.yaml.
 type environment struct {
 	Estate string            `json:"estate"`
@@ -431,7 +434,7 @@ func (d *Desired) check() error {
 	settings := map[string]string{}
 	for _, key := range d.keys() {
 		o := d.Objects[key]
-		where := o.Files[len(o.Files)-1]
+		where := o.where()
 		if err := kinds[key.Kind].check(o.Body); err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", where, err))
 		}
@@ -444,6 +447,7 @@ func (d *Desired) check() error {
 			}
 		}
 	}
+	errs = append(errs, checkScopes(d), checkEntities(d))
 	for _, pattern := range d.Repair {
 		kind, _, _ := strings.Cut(pattern, "/")
 		if _, err := path.Match(pattern, ""); err != nil || !slices.Contains(Kinds, Kind(kind)) {

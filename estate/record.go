@@ -43,6 +43,14 @@ func (r *Record) ownedBy(d *Desired) bool {
 	return r.Estate == d.Estate && r.Environment == d.Environment
 }
 
+// declared is what was applied last; nil: nothing was.
+func (r *Record) declared() Body {
+	if r == nil {
+		return nil
+	}
+	return decoded(r.Declared)
+}
+
 // Pending is an intent: written before the object is changed.
 type Pending struct {
 	Apply    string          `json:"apply"`
@@ -79,6 +87,7 @@ type journalEntry struct {
 	N      int             `json:"n"`
 	Change *Change         `json:"change"`
 	Before json.RawMessage `json:"before,omitempty"` // canonical; none: there was none
+	Kept   json.RawMessage `json:"kept,omitempty"`   // the body that brings back what Before does not say; none: Before says all
 	Record *Record         `json:"record,omitempty"` // as it was
 }
 

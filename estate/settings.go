@@ -8,7 +8,7 @@ import (
 // Cluster settings have one live body, of which each declared object is a part: only the settings that it names, or
 // named when it was last applied, are its own.
 
-const wholeCluster = "\x00all" // the name under which a list has all settings
+const wholeCluster = "\x00all" // the name under which a list has the whole of which objects are parts
 
 func canonClusterSettings(_ string, body Body) Body {
 	all := map[string]any{}
@@ -34,9 +34,6 @@ func getClusterSettings(ctx context.Context, t *Target, _ string) (*Live, error)
 
 // settingsView is what of all persistent settings those that the bodies name are; nil: none of them is set.
 func settingsView(live *Live, bodies ...Body) *Live {
-	if live == nil {
-		return nil
-	}
 	all, part := object(live.Body, "persistent"), map[string]any{}
 	for _, b := range bodies {
 		for name := range object(canonicalSettings(b), "persistent") {

@@ -2,6 +2,7 @@ package estate
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
@@ -60,6 +61,17 @@ func (d *Desired) Connect(ctx context.Context, getenv func(string) string) (*Tar
 // Connect connects to the systems that the plan was made for, as Desired.Connect does.
 func (p *Plan) Connect(ctx context.Context, getenv func(string) string) (*Target, error) {
 	return systems{p.Target, p.Kafka}.connect(ctx, getenv)
+}
+
+// has says that the environment lacks the system that a kind is of; nil: it has it.
+func (t *Target) has(k Kind) error {
+	switch k {
+	case KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups:
+		if t.Kafka == nil {
+			return fmt.Errorf("%w: env.yaml has no kafka, which says where its brokers are", errNoAPI)
+		}
+	}
+	return nil
 }
 
 // Close closes the connections. There may be no target.

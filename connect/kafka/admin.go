@@ -18,7 +18,8 @@ import (
 	"github.com/narudata/naru/flow"
 )
 
-// An Admin asks a cluster how its topics and groups are. It only reads: no group is joined, no offset committed.
+// An Admin asks a cluster how its topics and groups are. It joins no group, and changes nothing but where a method says so: what
+// is declared of topics, ACLs, quotas and groups (TopicStates and the like).
 type Admin struct {
 	client *kgo.Client
 	adm    *kadm.Client
