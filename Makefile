@@ -7,7 +7,7 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: help build test test-race test-servers check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-pipelines bench-go fuzz clean
+.PHONY: help build test test-race test-servers test-argo check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-pipelines bench-go fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,6 +27,11 @@ test-race: ## everything that runs concurrently under the race detector (needs a
 test-servers: ## the long test: real Elasticsearch, OpenSearch and Kafka, read and written, killed, full
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
 		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./connect/kafka ./estate/... ./migrate/... ./logstash/... ./cli
+
+test-argo: ## the operator with the real Argo CD and Argo Rollouts, which it builds first (a quarter of an hour); ARGO=warm builds nothing, and skips
+	@if [ "$(ARGO)" != warm ]; then internal/testbed/argo/build.sh; elif ! CHECK=built internal/testbed/argo/build.sh; then \
+		echo "what needs Argo CD or Argo Rollouts is skipped: they are not in the cache, and ARGO=warm builds nothing"; fi
+	$(GO) test -tags argo -v -count=1 -timeout 60m -run TestArgo ./internal/testbed/gitops ./deploy/... ./operator/... ./examples/...
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch

@@ -103,7 +103,7 @@ func golden(t *testing.T, path, got string) {
 }
 
 // The real thing says the same as the Lua machine of these tests.
-func TestTheRealArgoCDUnderstandsTheCustomizations(t *testing.T) {
+func TestArgoCDUnderstandsTheCustomizations(t *testing.T) {
 	if ok, missing := testbed.HasArgo(t, "argocd"); !ok {
 		t.Skip("make test-argo builds Argo CD and runs this: " + missing) // a quarter of an hour is too much for make test
 	}
