@@ -64,6 +64,7 @@ type sourceFlags struct {
 	indices  []string
 	snapshot string
 	sample   string
+	by       string
 	mask     []string
 	maskKey  string
 }
@@ -74,6 +75,7 @@ func addSourceFlags(cmd *cobra.Command) *sourceFlags {
 	flags.StringSliceVarP(&f.indices, "index", "i", nil, "only indices that match `PATTERN` (logs-*); one that begins with - or ! excludes, the last that matches decides; repeatable")
 	flags.StringVar(&f.snapshot, "snapshot", "", "the snapshot `NAME`, a pattern, or latest; the default is latest")
 	flags.StringVar(&f.sample, "sample", "", "only `RATE` of the documents (1%), always the same ones")
+	flags.StringVar(&f.by, "by", "", "sample by the value of `FIELD` (trace.id): all documents with one value, or none; those without it by their ids")
 	flags.StringSliceVar(&f.mask, "mask", nil, "replace the values of `FIELD` by a keyed hash; the key is in NARU_MASK_KEY; repeatable")
 	flags.StringVar(&f.maskKey, "mask-key-file", "", "read the key for --mask from `FILE`")
 	f.access.add(cmd)
@@ -102,7 +104,7 @@ func (f *sourceFlags) source(arg string) (connect.Source, error) {
 func (f *sourceFlags) stages() ([]connect.Stage, error) {
 	var out []connect.Stage
 	if f.sample != "" {
-		s := &stage.Sample{}
+		s := &stage.Sample{By: f.by}
 		err := s.Rate.UnmarshalText([]byte(f.sample))
 		if err == nil {
 			err = s.Validate()
@@ -111,6 +113,8 @@ func (f *sourceFlags) stages() ([]connect.Stage, error) {
 			return nil, fmt.Errorf("--sample: %w", err)
 		}
 		out = append(out, connect.Stage{Sample: s})
+	} else if f.by != "" {
+		return nil, errors.New("--by is of use only with --sample RATE")
 	}
 	if len(f.mask) > 0 {
 		out = append(out, connect.Stage{Mask: &stage.Mask{Fields: f.mask, KeyFile: f.maskKey}})
@@ -164,6 +168,7 @@ cannot be carried whole is in the report, with the reason.`,
 			{"naru carry /backups/es ndjson:/archive -i 'logs-*' -i '!logs-test'", "some indices"},
 			{"naru carry /backups/es parquet:/archive --snapshot nightly-2024.01.31 --plan", "what would be done"},
 			{"naru carry /backups/es ndjson:- --sample 1% | head", "look at some documents"},
+			{"naru carry https://a:9200 https://b:9200 --sample 1% --by trace.id", "whole traces, over all indices"},
 			{"naru carry s3://backups/es https://node-1:9200 --rate 5k/s", "from S3 into OpenSearch, gently"},
 			{"NARU_MASK_KEY=… naru carry /backups/es ndjson:/test --mask user.email", "data for tests, without addresses"},
 		},
@@ -420,6 +425,9 @@ func again(f *connect.Flow) string {
 		switch {
 		case s.Sample != nil:
 			line += " --sample " + s.Sample.Rate.String()
+			if s.Sample.By != "" {
+				line += " --by " + quote(s.Sample.By)
+			}
 		case s.Mask != nil:
 			line += " --mask " + quote(strings.Join(s.Mask.Fields, ","))
 			if s.Mask.KeyFile != "" {

@@ -61,7 +61,7 @@ what would be written, and what a crash in the middle would cost. Writes nothing
 }
 
 // sourceFlagNames are the flags that a flow file makes superfluous.
-var sourceFlagNames = []string{"index", "snapshot", "sample", "mask", "mask-key-file"}
+var sourceFlagNames = []string{"index", "snapshot", "sample", "by", "mask", "mask-key-file"}
 
 // flowFileOr takes one flow file, or the named arguments.
 func flowFileOr(names ...string) cobra.PositionalArgs {

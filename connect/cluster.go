@@ -32,6 +32,9 @@ func (a *Access) String() string { return strings.Join(a.URLs, ",") }
 type ClusterSource struct {
 	Access
 	Indices flow.Patterns `json:"indices,omitempty" doc:"patterns of index names, as for snapshot; indices that begin with a dot only if a pattern does"`
+
+	// As opensearch.SourceOptions has them.
+	Absent, Streams bool `json:"-"`
 }
 
 // Validate says what is missing.
@@ -51,6 +54,11 @@ type ClusterSink struct {
 	Patience     time.Duration `json:"patience,omitempty" doc:"how long the cluster may take nothing before the flow stops; the default is 30m"`
 	Ledger       string        `json:"ledger,omitempty" doc:"index of the cluster that keeps the checkpoints; the default is .naru"`
 	DeadLetters  string        `json:"deadLetters,omitempty" doc:"directory for records that the cluster refuses; the default is naru-dead, or where they come from when dead letters are carried again"`
+
+	// As opensearch.Options has them.
+	Admit       func(ctx context.Context, recs []flow.Record) error `json:"-"`
+	Unprocessed bool                                                `json:"-"`
+	Streams     bool                                                `json:"-"` // what is written may be data streams
 }
 
 // Validate says what is wrong.
@@ -64,7 +72,7 @@ func (c *ClusterSink) Validate() error {
 }
 
 func (c *ClusterSink) options() (o opensearch.Options, err error) {
-	o = opensearch.Options{MaxRequests: c.Requests, RequestBytes: c.RequestBytes, Compress: c.Compress, Patience: c.Patience}
+	o = opensearch.Options{MaxRequests: c.Requests, RequestBytes: c.RequestBytes, Compress: c.Compress, Patience: c.Patience, Admit: c.Admit, Unprocessed: c.Unprocessed}
 	if c.Rate != "" {
 		if o.Rate, err = opensearch.ParseRate(c.Rate); err != nil {
 			return o, err
@@ -87,7 +95,7 @@ func (c *ClusterSource) Open(ctx context.Context, getenv func(string) string) (f
 	if err != nil {
 		return nil, nothing, err
 	}
-	source, err := opensearch.NewSource(ctx, client, opensearch.SourceOptions{Indices: c.Indices})
+	source, err := opensearch.NewSource(ctx, client, opensearch.SourceOptions{Indices: c.Indices, Absent: c.Absent, Streams: c.Streams})
 	if err != nil {
 		return nil, nothing, err
 	}
@@ -96,11 +104,20 @@ func (c *ClusterSource) Open(ctx context.Context, getenv func(string) string) (f
 
 // Written opens indices that a flow has written, by their names. One that is not there has no documents.
 func (a *Access) Written(ctx context.Context, getenv func(string) string, names []string) (flow.Source, func() error, error) {
+	return a.written(ctx, getenv, names, false)
+}
+
+// Written is that of Access, for data streams too if the sink may write to some.
+func (c *ClusterSink) Written(ctx context.Context, getenv func(string) string, names []string) (flow.Source, func() error, error) {
+	return c.written(ctx, getenv, names, c.Streams)
+}
+
+func (a *Access) written(ctx context.Context, getenv func(string) string, names []string, streams bool) (flow.Source, func() error, error) {
 	client, err := a.Connect(ctx, getenv)
 	if err != nil {
 		return nil, nothing, err
 	}
-	o := opensearch.SourceOptions{Indices: flow.Patterns{"-*"}, Absent: true}
+	o := opensearch.SourceOptions{Indices: flow.Patterns{"-*"}, Absent: true, Streams: streams}
 	for _, name := range names {
 		o.Indices = append(o.Indices, strings.ReplaceAll(name, "[", `\[`))
 	}

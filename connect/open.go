@@ -183,6 +183,9 @@ func (f *Flow) Open(ctx context.Context, e Env) (_ *Opened, err error) {
 	if o.Source, o.closeSource, err = f.Source.Open(ctx, e.Getenv); err != nil {
 		return nil, err
 	}
+	if f.Through != nil {
+		o.Source = f.Through(o.Source)
+	}
 	if o.Stages, err = OpenStages(f.Stages, e.Getenv); err != nil {
 		return nil, err
 	}

@@ -17,6 +17,10 @@ type Flow struct {
 	Stages  []Stage `json:"stages,omitempty" doc:"what happens to them on the way, in this order; each exactly one kind"`
 	Sink    Sink    `json:"sink" doc:"where they go; exactly one kind"`
 	Options Options `json:"options,omitzero" doc:"how the flow is run"`
+
+	// Through, if it is set, stands between the opened source and all else, and may give it another identity
+	// (Identity() string).
+	Through func(flow.Source) flow.Source `json:"-"`
 }
 
 // Validate says what is missing.

@@ -89,9 +89,14 @@ type item struct {
 // itemsWanted are the parts of an answer that are read; leaving the rest out saves both sides much.
 const bulkPath = "/_bulk?filter_path=error,errors,items.*.status,items.*.error.type,items.*.error.reason,items.*.error.caused_by"
 
-// bulk sends a _bulk body of n records. It gives what became of each, or nil if all went well.
-func (c *Client) bulk(ctx context.Context, body []byte, n int, compress bool) ([]item, error) {
-	answer, err := c.Do(ctx, Request{Method: http.MethodPost, Path: bulkPath, Body: body, Type: "application/x-ndjson", Gzip: compress})
+// bulk sends a _bulk body of n records, past the indices' pipelines if they are unprocessed. It gives what became of each,
+// or nil if all went well.
+func (c *Client) bulk(ctx context.Context, body []byte, n int, unprocessed, compress bool) ([]item, error) {
+	path := bulkPath
+	if unprocessed {
+		path += "&pipeline=_none"
+	}
+	answer, err := c.Do(ctx, Request{Method: http.MethodPost, Path: path, Body: body, Type: "application/x-ndjson", Gzip: compress})
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,7 @@ package opensearch
 
 import (
 	"bytes"
+	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/tls"
@@ -32,6 +33,7 @@ type Target struct {
 type Auth struct {
 	Username     string `json:"username,omitempty" doc:"name for basic authentication"`
 	PasswordFile string `json:"passwordFile,omitempty" doc:"file with the password; without it the environment variable NARU_PASSWORD"`
+	PasswordEnv  string `json:"passwordEnv,omitempty" doc:"another environment variable with the password, where two clusters have two"`
 	SigV4        string `json:"sigv4,omitempty" doc:"sign requests for this AWS service: es (Amazon OpenSearch Service) or aoss (Serverless)"`
 	Region       string `json:"region,omitempty" doc:"AWS region for sigv4; without it the environment's"`
 }
@@ -66,6 +68,9 @@ func (t *Target) Validate() error {
 	}
 	if s := t.Auth.SigV4; s != "" && s != "es" && s != "aoss" {
 		errs = append(errs, fmt.Errorf("auth: sigv4 %q: want es or aoss", s))
+	}
+	if t.Auth.PasswordEnv != "" && t.Auth.PasswordFile != "" {
+		errs = append(errs, errors.New("auth: either passwordFile or passwordEnv"))
 	}
 	if t.Auth.SigV4 != "" && t.Auth.Username != "" {
 		errs = append(errs, errors.New("auth: either username or sigv4"))
@@ -202,7 +207,7 @@ func (a *Auth) signer(ctx context.Context, getenv func(string) string) (signer, 
 	if a.SigV4 != "" {
 		return newSigV4(ctx, a.SigV4, a.Region)
 	}
-	name, password := a.Username, getenv("NARU_PASSWORD")
+	name, password := a.Username, getenv(cmp.Or(a.PasswordEnv, "NARU_PASSWORD"))
 	if name == "" {
 		name = getenv("NARU_USERNAME")
 	}
@@ -217,7 +222,7 @@ func (a *Auth) signer(ctx context.Context, getenv func(string) string) (signer, 
 	case name == "" && password == "":
 		return anonymous{}, nil
 	case name == "" || password == "":
-		return nil, errors.New("auth: a name without a password, or the other way round: set NARU_USERNAME and NARU_PASSWORD")
+		return nil, fmt.Errorf("auth: a name without a password, or the other way round: set NARU_USERNAME and %s", cmp.Or(a.PasswordEnv, "NARU_PASSWORD"))
 	}
 	return basic{name, password}, nil
 }

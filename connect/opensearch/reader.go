@@ -2,6 +2,7 @@ package opensearch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -197,7 +198,7 @@ func (r *reader) add(b *flow.Batch) error {
 	if string(h.typ) != r.typ {
 		r.typ = string(h.typ)
 	}
-	rec := flow.Record{Index: r.index, Key: b.Copy(h.id)}
+	rec := flow.Record{Index: cmp.Or(r.spec.Stream, r.index), Key: b.Copy(h.id)}
 	if r.typ != "_doc" {
 		rec.Type = r.typ
 	}

@@ -23,7 +23,12 @@ type Options struct {
 	Rate         float64       // records a second, at most; 0: no bound
 	Window       Window        // when records may be written; zero: always
 	Guard        Guard
-	Log          *slog.Logger // nil: nowhere
+	// Admit is asked about records before they are written, also concurrently; an error stops the flow, with these
+	// records not written. nil: all are.
+	Admit func(ctx context.Context, recs []flow.Record) error
+	// Unprocessed keeps records out of the pipelines that their indices have by default: they have been through them.
+	Unprocessed bool
+	Log         *slog.Logger // nil: nowhere
 }
 
 // A Sink writes records by _bulk requests. It adapts their size and number to what the cluster takes, tries again
@@ -85,6 +90,11 @@ var errNoSource = errors.New("the source does not keep the document, only its id
 
 // Write implements flow.Sink. It returns when each record is written, was there already, or cannot be written.
 func (s *Sink) Write(ctx context.Context, recs []flow.Record) error {
+	if s.o.Admit != nil {
+		if err := s.o.Admit(ctx, recs); err != nil {
+			return flow.Permanent(err)
+		}
+	}
 	w := writing{sink: s, recs: recs, since: time.Now()}
 	left := make([]int, 0, len(recs))
 	for i := range recs {
@@ -169,7 +179,7 @@ func (w *writing) send(ctx context.Context, now []int) (again []int, err error) 
 		return nil, err
 	}
 	start := time.Now()
-	items, err := s.client.bulk(ctx, body, len(now), *s.o.Compress)
+	items, err := s.client.bulk(ctx, body, len(now), s.o.Unprocessed, *s.o.Compress)
 	took := time.Since(start)
 	if err != nil {
 		return w.failed(ctx, now, body, took, err)

@@ -29,6 +29,9 @@ type SourceOptions struct {
 	Aliases bool
 	// Absent has an index that is not there be no error, as if it had no documents.
 	Absent bool
+	// Streams has the indices behind a data stream be one group of its name, and their records be of the index of that
+	// name, as they were written. Its Meta are those of the index that is written to.
+	Streams bool
 	// Versions has records carry the version of their documents.
 	Versions bool
 	// AsIs leaves it to the cluster when what was written becomes visible; else the indices are refreshed first.
@@ -195,7 +198,45 @@ func (s *Source) Groups(ctx context.Context) ([]flow.Group, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s.o.Streams {
+		groups = s.together(groups)
+	}
 	return groups, nil
+}
+
+// group is the name of the group of an index.
+func (s *Source) group(x *catalogued) string {
+	if s.o.Streams && x.stream != "" {
+		return x.stream
+	}
+	return x.name
+}
+
+// together makes one group of those of a data stream, whose indices are in the order of their names.
+func (s *Source) together(groups []flow.Group) []flow.Group {
+	var out []flow.Group
+	at := map[string]int{}
+	for i, g := range groups {
+		g.Name = s.group(&s.indices[i])
+		first, more := at[g.Name]
+		if !more {
+			at[g.Name] = len(out)
+			out = append(out, g)
+			continue
+		}
+		all := &out[first]
+		all.Meta = g.Meta
+		all.Bytes += g.Bytes
+		if all.Records < 0 || g.Records < 0 {
+			all.Records = -1
+		} else {
+			all.Records += g.Records
+		}
+		if all.Grade == flow.Lossless || g.Grade == flow.Unreadable {
+			all.Grade, all.Why = g.Grade, g.Why
+		}
+	}
+	return out
 }
 
 func (s *Source) describe(ctx context.Context, x *catalogued) (flow.Group, error) {
@@ -273,6 +314,7 @@ func grade(mappings json.RawMessage, settings map[string]any) (flow.Grade, strin
 // spec is a part's own description.
 type spec struct {
 	Index    string `json:"index"`
+	Stream   string `json:"stream,omitempty"` // whose its records are
 	UUID     string `json:"uuid"`
 	Shard    int    `json:"shard"`
 	Replicas int    `json:"replicas"`
@@ -291,7 +333,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 			}
 			x := &s.indices[i]
 			if why := x.why(); why != "" {
-				if !yield(flow.Part{ID: x.name, Group: x.name}, flow.Permanent(errors.New(why))) {
+				if !yield(flow.Part{ID: x.name, Group: s.group(x)}, flow.Permanent(errors.New(why))) {
 					return
 				}
 				continue
@@ -300,13 +342,16 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 			if x.red {
 				var err error
 				if red, err = s.client.redShards(ctx, x.name); err != nil {
-					if !yield(flow.Part{ID: x.name, Group: x.name}, err) {
+					if !yield(flow.Part{ID: x.name, Group: s.group(x)}, err) {
 						return
 					}
 					continue
 				}
 			}
 			sp := spec{Index: x.name, UUID: x.uuid, Replicas: x.replicas, Window: x.window, Document: 1 << 10}
+			if s.o.Streams {
+				sp.Stream = x.stream
+			}
 			if x.documents > 0 {
 				const inflated = 6 // how much larger documents are than what the index takes on the disk
 				sp.Document = max(x.bytes/x.documents*inflated, 100)
@@ -317,7 +362,7 @@ func (s *Source) Parts(ctx context.Context) iter.Seq2[flow.Part, error] {
 				if err != nil {
 					panic("BUG: a part's description is not JSON: " + err.Error())
 				}
-				part := flow.Part{ID: x.name + "/" + strconv.Itoa(n), Group: x.name, Spec: raw, Bytes: x.bytes / int64(x.shards)}
+				part := flow.Part{ID: x.name + "/" + strconv.Itoa(n), Group: s.group(x), Spec: raw, Bytes: x.bytes / int64(x.shards)}
 				if red[n] {
 					err = fmt.Errorf("shard %d has no copy that can be read: the index is red", n)
 				}

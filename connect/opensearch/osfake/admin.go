@@ -1,6 +1,7 @@
 package osfake
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"net/http"
@@ -19,7 +20,7 @@ func (s *Server) info(*call) (int, any, *apiError) {
 	} else {
 		v = append(v, field{"build_flavor", "default"})
 	}
-	return http.StatusOK, object{{"name", "fake"}, {"cluster_name", "fake"}, {"cluster_uuid", "fakeClusterU42-6j_RKWao"}, {"version", v}, {"tagline", tagline}}, nil
+	return http.StatusOK, object{{"name", "fake"}, {"cluster_name", cmp.Or(s.o.Cluster, "fake")}, {"cluster_uuid", "fakeClusterU42-6j_RKWao" + s.o.Cluster}, {"version", v}, {"tagline", tagline}}, nil
 }
 
 // dated replaces the date in a name of the form <…{now/d}…>, as the server does before anything else.

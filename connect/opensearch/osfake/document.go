@@ -72,6 +72,9 @@ func (s *Server) apply(o *op) outcome {
 		out.err, out.status = err, err.status
 		return out
 	}
+	if s.streams[o.index] != nil && o.kind != "create" {
+		return fail(illegal("only write ops with an op_type of create are allowed in data streams"))
+	}
 	ix, err := s.writable(o.index, o.kind != "delete" || strings.HasPrefix(o.versionType, "external"), o.requireAlias)
 	if err != nil {
 		return fail(err)

@@ -29,6 +29,7 @@ type index struct {
 	restored *restored // out of a snapshot; nil: it was not
 	unmarked bool      // see SnapshotIndex
 
+	sized     bool      // it takes on the disk what its documents have
 	refreshed time.Time // when it last was
 	writes    int64     // items that reached it
 	counted   int64     // of these, those of an earlier process
@@ -69,7 +70,7 @@ func (s *Server) newIndex(name string) *index {
 	s.serial++
 	return &index{
 		name: name, uuid: fmt.Sprintf("fake%018d", s.serial), created: time.Now(), settings: map[string]any{},
-		aliases: map[string]object{}, refreshed: time.Now(),
+		aliases: map[string]object{}, refreshed: time.Now(), sized: s.o.Sizes,
 	}
 }
 
@@ -314,10 +315,26 @@ func sortedIndices(m map[string]*index) []*index {
 	return slices.SortedFunc(maps.Values(m), func(a, b *index) int { return cmp.Compare(a.name, b.name) })
 }
 
-// lookup finds an index by its name, or those that have the alias.
+// sourceBytes is what its documents have, those that no search sees yet too.
+func (ix *index) sourceBytes() int {
+	n := 0
+	for _, sh := range ix.shards {
+		for _, e := range sh.docs {
+			if e.live != nil && !e.live.deleted {
+				n += len(e.live.source)
+			}
+		}
+	}
+	return n
+}
+
+// lookup finds an index by its name, those of the data stream, or those that have the alias.
 func (s *Server) lookup(name string) []*index {
 	if ix := s.indices[name]; ix != nil {
 		return []*index{ix}
+	}
+	if s.streams[name] != nil {
+		return s.behind(name)
 	}
 	found := map[string]*index{}
 	for _, ix := range s.indices {
@@ -335,6 +352,9 @@ func (s *Server) writable(name string, create, requireAlias bool) (*index, *apiE
 			return nil, notAnAlias(name)
 		}
 		return ix, nil
+	}
+	if behind := s.behind(name); len(behind) > 0 {
+		return behind[len(behind)-1], nil
 	}
 	found := s.lookup(name)
 	switch {

@@ -233,21 +233,6 @@ func completeState(state object) object {
 	return object{{"name", state.get("name")}, {"actions", out}, {"transitions", transitions}}
 }
 
-// explainISM says which indices have a policy: those that have it among their settings.
-func (s *Server) explainISM(c *call) (int, any, *apiError) {
-	const setting = "index.plugins.index_state_management.policy_id"
-	answer, n := object{}, 0
-	for _, name := range slices.Sorted(maps.Keys(s.indices)) {
-		id := s.indices[name].setting(setting)
-		if !matches(c.param("target"), name) || id == "" {
-			continue
-		}
-		n++
-		answer = append(answer, field{name, object{{setting, id}, {"index", name}, {"policy_id", id}, {"enabled", true}}})
-	}
-	return http.StatusOK, append(answer, field{"total_managed_indices", n}), nil
-}
-
 func (s *Server) listSM(c *call) (int, any, *apiError) {
 	return s.listPolicies(c, "sm_policy", "-sm-policy")
 }

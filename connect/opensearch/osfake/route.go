@@ -35,7 +35,7 @@ func elasticsearchOnly(v Version) bool { return !v.OpenSearch }
 
 // routes is what the fake answers. The first that fits counts.
 func routes() []route {
-	return append(pluginRoutes(), []route{
+	return append(slices.Concat(pluginRoutes(), ismRoutes(), streamRoutes()), []route{
 		{"GET|HEAD", "/", "info", "", nil, (*Server).info},
 
 		{"POST|PUT", "/_bulk", "bulk", writing + " _source", nil, (*Server).bulk},

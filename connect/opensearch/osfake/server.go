@@ -1,7 +1,7 @@
 // Package osfake is OpenSearch and Elasticsearch at the protocol: an HTTP server on the loopback interface that
 // keeps indices in memory and answers the calls that naru makes as the real servers do, in status, error type and shape,
 // and fails as told. It is for tests. What it does not have: scripts, scoring (every hit has 1.0), analysis of text,
-// data streams but in snapshots, ingest, replicas, more than one node's worth of state.
+// data streams that roll over, ingest, replicas, more than one node's worth of state.
 package osfake
 
 import (
@@ -79,6 +79,9 @@ type Options struct {
 
 	Plugins []string // that its nodes have
 
+	Cluster string // its name, which its UUID is made of; "fake" unless told
+	Sizes   bool   // indices take on the disk what their documents have; else 208 bytes a shard
+
 	// Hook is asked about each request; nil: all is done as it should be.
 	Hook Hook
 }
@@ -112,6 +115,7 @@ type Server struct {
 	taskLooks    int
 	shelves      map[string]shelf              // by the first part of their path
 	kept         map[string]map[string]*policy // ISM and snapshot policies, by the name of their member and their own
+	managed      map[string]*managed           // indices under ISM policies, by UUID
 }
 
 type node struct {

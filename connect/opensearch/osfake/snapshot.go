@@ -505,7 +505,7 @@ func (s *Server) dataStreams(c *call) (int, any, *apiError) {
 				indices = append(indices, object{{"index_name", ix}, {"index_uuid", s.indices[ix].uuid}})
 			}
 		}
-		list = append(list, object{{"name", name}, {"timestamp_field", object{{"name", "@timestamp"}}}, {"indices", indices}, {"generation", len(indices)}, {"status", "GREEN"}})
+		list = append(list, object{{"name", name}, {"timestamp_field", object{{"name", "@timestamp"}}}, {"indices", indices}, {"generation", len(indices)}, {"status", "GREEN"}, {"template", s.templateOf(name)}})
 	}
 	if len(list) == 0 && wanted != "" && !strings.Contains(wanted, "*") {
 		e := noSuchIndex(wanted, "index_or_alias")

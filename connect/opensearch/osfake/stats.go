@@ -64,12 +64,17 @@ func (s *Server) SetSize(index string, size Size) {
 	}
 }
 
-// primaryBytes is the size of the index's primary shards: what a test says, or 208 bytes for each, as if they were empty.
+// primaryBytes is the size of the index's primary shards: what a test says, or 208 bytes for each, as if they were empty;
+// with Options.Sizes beside what their documents have.
 func (ix *index) primaryBytes() int64 {
 	if ix.size.PrimaryBytes > 0 {
 		return ix.size.PrimaryBytes
 	}
-	return 208 * int64(len(ix.shards))
+	n := 208 * int64(len(ix.shards))
+	if ix.sized {
+		n += int64(ix.sourceBytes())
+	}
+	return n
 }
 
 func (ix *index) documents() int64 {
