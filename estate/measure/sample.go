@@ -3,6 +3,7 @@ package measure
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -90,12 +91,12 @@ type Node struct {
 // nodesPath asks for no more than Node has. Source: the nodes stats API of OpenSearch 2.19, as a node of it answered.
 const nodesPath = "/_nodes/stats/indices,jvm,os,thread_pool%s?filter_path=nodes.*.name,nodes.*.jvm.uptime_in_millis," +
 	"nodes.*.jvm.mem.heap_used_in_bytes,nodes.*.jvm.mem.heap_max_in_bytes,nodes.*.jvm.gc.collectors.*.collection_time_in_millis,nodes.*.os.cpu.percent," +
-	"nodes.*.thread_pool.*.rejected,nodes.*.indexing_pressure.memory.total.*_rejections,nodes.*.indices.indexing.index_*,nodes.*.indices.bulk.total_*," +
+	"nodes.*.thread_pool.write.rejected,nodes.*.thread_pool.bulk.rejected,nodes.*.thread_pool.search.rejected,nodes.*.thread_pool.get.rejected,nodes.*.indexing_pressure.memory.total.*_rejections,nodes.*.indices.indexing.index_*,nodes.*.indices.bulk.total_*," +
 	"nodes.*.indices.search.query_t*,nodes.*.indices.search.request.took,nodes.*.indices.merges.total_time_in_millis,nodes.*.indices.refresh.total_time_in_millis," +
 	"nodes.*.indices.segments.count,_nodes.failed"
 
 // indicesPath asks for the indices' documents. Counters of nodes count a document once on each copy; these do not.
-const indicesPath = "/_stats/indexing,docs,store?level=indices&expand_wildcards=all&filter_path=indices.*.primaries.indexing.index_total,_all.primaries.docs.count,_all.total.store.size_in_bytes"
+const indicesPath = "/_stats/indexing,docs,store?level=indices&expand_wildcards=all&filter_path=indices.*.primaries.indexing.index_total,_all.primaries.docs.count,_all.total.store.size_in_bytes,_shards.failed"
 
 // sample asks once.
 func (s Source) sample(ctx context.Context) (*Sample, error) {
@@ -152,7 +153,7 @@ func (x *Sample) decodeNodes(b []byte) error {
 		}
 	}
 	if len(answer.Nodes) == 0 {
-		return fmt.Errorf("it has no nodes")
+		return errors.New("it has no nodes")
 	}
 	x.Nodes = answer.Nodes
 	return nil
@@ -160,6 +161,9 @@ func (x *Sample) decodeNodes(b []byte) error {
 
 func (x *Sample) decodeIndices(b []byte) error {
 	var answer struct {
+		Shards struct {
+			Failed int `json:"failed"`
+		} `json:"_shards"`
 		All struct {
 			Primaries struct {
 				Docs struct {
@@ -182,6 +186,9 @@ func (x *Sample) decodeIndices(b []byte) error {
 	}
 	if err := json.Unmarshal(b, &answer); err != nil {
 		return err
+	}
+	if answer.Shards.Failed > 0 {
+		return fmt.Errorf("%d shards did not answer", answer.Shards.Failed)
 	}
 	x.Documents, x.Stored = answer.All.Primaries.Docs.Count, answer.All.Total.Store.Bytes
 	x.Indexed = make(map[string]int64, len(answer.Indices))

@@ -19,8 +19,6 @@ func quantile(sorted []float64, q float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[low+1]-sorted[low])
 }
 
-func median(values []float64) float64 { return quantile(slices.Sorted(slices.Values(values)), 0.5) }
-
 // ranks gives each value its place among all, from 1, and equal values the mean of theirs. ties is the sum of t³−t over
 // groups of t equal values.
 func ranks(values []float64) (r []float64, ties float64) {
@@ -219,7 +217,9 @@ func bootstrap(before, after []float64, rho float64, seed uint64) interval {
 	for i := range differences {
 		resample(r, x, before, blockLength(len(before), rho))
 		resample(r, y, after, blockLength(len(after), rho))
-		differences[i] = median(y) - median(x)
+		slices.Sort(x)
+		slices.Sort(y)
+		differences[i] = quantile(y, 0.5) - quantile(x, 0.5)
 	}
 	slices.Sort(differences)
 	const tail = (1 - confidence) / 2
