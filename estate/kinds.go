@@ -322,6 +322,11 @@ func tidy(v any) any {
 			case nil:
 				delete(v, k)
 				continue
+			case string:
+				if e == "" && (k == "description" || k == "dls") {
+					delete(v, k)
+					continue
+				}
 			case []any:
 				if len(e) == 0 {
 					delete(v, k)

@@ -218,6 +218,10 @@ func completeState(state object) object {
 			if f.name == "retry" {
 				continue
 			}
+			if f.name == "timeout" { // a text beside the action
+				completed = append(completed, f)
+				continue
+			}
 			inner, _ := f.value.(object)
 			if f.name == "rollover" && !inner.has("copy_alias") {
 				inner = inner.with("copy_alias", false)
