@@ -21,8 +21,8 @@ func newKafkaCommand(c *common) *cobra.Command {
 	return parent(newCommand(page{
 		use:   "kafka",
 		short: "see how Kafka's topics and groups are, replay records, look into dead-letter topics",
-		long: `Asks a Kafka cluster how it is; nothing but replay, dlq redrive and groups copy writes, and
-no group that is in use is joined or moved. --brokers says which cluster, or
+		long: `Asks a Kafka cluster how it is; nothing but replay, dlq redrive, groups copy and route writes,
+and no group that is in use is joined or moved. --brokers says which cluster, or
 NARU_KAFKA_BROKERS; --config FILE, or NARU_KAFKA_CONFIG, is a YAML file with the rest:
 brokers, clientId, tls, sasl. The name and the password are in NARU_KAFKA_USERNAME and
 NARU_KAFKA_PASSWORD, or in the files that the configuration names, never in a flag.`,
@@ -32,7 +32,7 @@ NARU_KAFKA_PASSWORD, or in the files that the configuration names, never in a fl
 			{"naru kafka replay orders https://node-1:9200/orders-again --from 2h --brokers kafka-1:9092", "two hours into another index"},
 		},
 		exits: []exit{{exitOK, "done"}, {exitFailed, "it did not work; standard error says why"}},
-	}), newKafkaTopicsCommand(c), newKafkaGroupsCommand(c), newKafkaLagCommand(c), newKafkaReplayCommand(c), newKafkaDoctorCommand(c), newKafkaDLQCommand(c))
+	}), newKafkaTopicsCommand(c), newKafkaGroupsCommand(c), newKafkaLagCommand(c), newKafkaReplayCommand(c), newKafkaDoctorCommand(c), newKafkaDLQCommand(c), newKafkaRouteCommand(c))
 }
 
 // kafkaFlags say which cluster is asked.

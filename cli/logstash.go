@@ -21,6 +21,7 @@ import (
 	"github.com/narudata/naru/logstash"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/filter"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/syntax"
 )
 
@@ -65,6 +66,12 @@ place, before anything runs.`,
 		}
 		f.api.data = cmp.Or(f.data, f.api.data)
 		load := func() ([]logstashPipeline, error) { return f.pipelines(c, cmd.Flags().Changed) }
+		if f.route && !f.test {
+			if err := f.checkRouteFlags(); err != nil {
+				return err
+			}
+			return c.routeLogstash(cmd.Context(), f, load)
+		}
 		if f.reload && !f.test {
 			if f.text != "" {
 				return errors.New("-r looks at files: it does not go with -e")
@@ -99,6 +106,7 @@ type logstashFlags struct {
 	id         string
 	test       bool
 	reload     bool
+	route      bool
 	transact   string // the transactional id; "": none
 	interval   time.Duration
 	api        logstashAPI
@@ -130,6 +138,7 @@ func (f *logstashFlags) add(cmd *cobra.Command) {
 	flags.IntVarP(&f.workers, "pipeline.workers", "w", 0, "how many workers run filters; 0: as many as there are processors")
 	flags.StringVar(&f.transact, "kafka.transactional.id", "", "run a pipeline from Kafka to Kafka in transactions: each result is there once, whatever dies; `NAME` is this copy's own, and stays the same")
 	flags.StringVar(&f.deadTopic, "kafka.dead-letter-topic", "", "the `TOPIC` for dead letters of pipelines with Kafka, as naru kafka dlq reads it; without it they are files in --path.data")
+	flags.BoolVar(&f.route, "route", false, "take part in the route of the pipelines' consumer group, as the version in NARU_ROUTE_HASH: stable, canary or shadow (naru kafka route)")
 	f.ordered = choice{value: "auto", of: []string{"auto", "true", "false"}}
 	f.queue = choice{value: "persisted", of: []string{"persisted", "memory"}}
 	flags.Var(&f.ordered, "pipeline.ordered", "whether outputs keep the order of events: `WHEN` true, false, or auto, with one worker")
@@ -189,6 +198,7 @@ type logstashPipeline struct {
 	logstashSettings
 	id    string
 	files []syntax.File
+	role  *input.Role // in a route; nil: it takes part in none
 }
 
 // typedInput and typedOutput are what a configuration on the command line gets if it has none.
@@ -254,6 +264,7 @@ func (c *common) compileLogstash(pipelines []logstashPipeline) ([]*logstash.Pipe
 	wrong := 0
 	for i := range pipelines {
 		read, compile := pipelines[i].options(c)
+		compile.Role = pipelines[i].role
 		p, problems := logstash.Read(pipelines[i].files, read, compile)
 		for _, w := range problems.Warnings {
 			writeProblem(c.Stderr, "warning: ", w)

@@ -41,7 +41,8 @@ type logstashAPI struct {
 	username string
 	password *option.Password // nil: everybody who reaches it
 	tls      *tlsoption.Config
-	name     string // of the node
+	name     string         // of the node
+	route    *logstashRoute // nil: the process takes part in none
 	data     string
 }
 
@@ -332,7 +333,7 @@ const mostOfABatch = 2048
 func (r *logstashRuns) node() monitor.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := monitor.Node{Past: r.past, Reloads: r.reloaded}
+	n := monitor.Node{Past: r.past, Reloads: r.reloaded, Route: r.route.monitored()}
 	for _, id := range slices.Sorted(maps.Keys(r.running)) {
 		n.Pipelines = append(n.Pipelines, r.running[id].monitored(r.reloads))
 	}

@@ -25,6 +25,7 @@ type logstashRuns struct {
 	stdout    io.Writer
 	addresses input.Addresses
 	reloads   bool               // pipelines may come and go
+	route     *logstashRoute     // nil: none
 	refused   []logstashPipeline // what was found wrong last
 
 	mu       sync.Mutex // guards what follows, and reloads of each run
@@ -53,6 +54,7 @@ func (c *common) newLogstashRuns(stdin io.Reader) *logstashRuns {
 // runLogstash runs pipelines until their inputs have ended, or it is interrupted.
 func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []logstashPipeline) error {
 	r := c.newLogstashRuns(c.Stdin)
+	r.route = api.route
 	stopAPI, err := api.serve(c, r.node)
 	if err != nil {
 		return err
@@ -90,6 +92,7 @@ func (c *common) reloadLogstash(ctx context.Context, api *logstashAPI, load func
 	}
 	r := c.newLogstashRuns(input.Share(c.Stdin))
 	r.reloads = true
+	r.route = api.route
 	stopAPI, err := api.serve(c, r.node)
 	if err != nil {
 		return err
@@ -206,7 +209,7 @@ func (r *logstashRuns) start(run *logstashRun) {
 
 // run runs the pipeline, with the topic of its dead letters if it has one.
 func (run *logstashRun) run(ctx context.Context, o logstash.RunOptions) (err error) {
-	if run.spec.deadTopic != "" {
+	if run.spec.deadTopic != "" && !run.spec.role.InShadow() { // those of a shadow are files
 		topic, err := run.pipeline.DeadTopic(ctx, run.spec.deadTopic, run.spec.id)
 		if err != nil {
 			return err

@@ -68,6 +68,7 @@ func Compile(config *syntax.Config, o Options) (*Pipeline, Problems) {
 	c.body(&c.p.filters, config.Statements(syntax.Filter), c.filter)
 	c.body(&c.p.outputs, config.Statements(syntax.Output), c.output)
 	c.implicit()
+	c.route()
 	c.p.counts.all = c.p.newTally()
 	sortErrors(c.errors, config.Files)
 	sortErrors(c.warnings, config.Files)

@@ -51,7 +51,7 @@ func (c *compiler) input(s syntax.Statement) {
 		return
 	}
 	made, err := plugin.Setup(&input.Setup{
-		ECS: string(c.o.ECS), Style: c.o.EscapeStyle, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Where: p.Pos.String(), Getenv: c.getenv,
+		ECS: string(c.o.ECS), Style: c.o.EscapeStyle, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Where: p.Pos.String(), Getenv: c.getenv, Role: c.o.Role,
 	})
 	if err != nil {
 		c.invalid(p, string(syntax.Input), err)

@@ -15,6 +15,7 @@ import (
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/filter"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/syntax"
 )
 
@@ -34,6 +35,9 @@ type Options struct {
 	Now func() time.Time
 	// Filters are those that there are; those of the package filter unless given.
 	Filters map[string]func() filter.Plugin
+	// Role is how the pipeline takes part in a route; nil: in none. All of its inputs are kafka then, or pipeline, and of one group.
+	// In shadow its outputs opensearch and elasticsearch write into other indices, and others but pipeline write nothing.
+	Role *input.Role
 }
 
 func (o Options) withDefaults() Options {

@@ -38,12 +38,13 @@ func (c *compiler) output(p *syntax.Plugin) int {
 		return -1
 	}
 	made, err := plugin.Setup(&output.Setup{
-		ECS: string(c.o.ECS), Style: c.o.EscapeStyle, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Where: p.Pos.String(), Getenv: c.getenv,
+		ECS: string(c.o.ECS), Style: c.o.EscapeStyle, Dir: c.o.Dir, Log: c.o.Log, Now: c.o.Now, Where: p.Pos.String(), Getenv: c.getenv, Role: c.o.Role,
 	})
 	if err != nil {
 		c.invalid(p, string(syntax.Output), err)
 		return -1
 	}
+	made = output.Beside(made, p.Name, p.Pos.String(), c.o.Role)
 	with := c.codec(p, plugin.Common().Codec, plugin.DefaultCodec(), false)
 	if with == nil {
 		return -1

@@ -86,6 +86,9 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 	if o.Data == "" {
 		o.Data = stateDir()
 	}
+	if p.o.Role.InShadow() {
+		o.Data = filepath.Join(o.Data, p.o.Role.Prefix()+"data") // dead letters of a shadow are not those of the pipeline
+	}
 	pipe := stream.Pipe{Stage: func(first bool) stream.Stage { return p.NewStage(first) }, Dead: o.Dead}
 	for n, out := range p.Outputs {
 		sink, err := out.made.Open(&output.Run{

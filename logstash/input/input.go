@@ -59,6 +59,7 @@ type Setup struct {
 	Now    func() time.Time
 	Where  string // "pipeline.conf:12:3"
 	Getenv func(name string) string
+	Role   *Role // nil: the pipeline takes part in no route
 }
 
 // An Input is one that is set up.

@@ -105,7 +105,7 @@ func (k *Kafka) Traits() Traits {
 
 // Setup implements Plugin.
 func (k *Kafka) Setup(s *Setup) (Input, error) {
-	in := &kafkaInput{o: k, threads: int(k.ConsumerThreads), group: event.StringValue(k.GroupID)}
+	in := &kafkaInput{o: k, role: s.Role, log: s.Log, threads: int(k.ConsumerThreads), group: event.StringValue(k.GroupID)}
 	if k.ConsumerThreads < 1 || k.ConsumerThreads > 1000 {
 		return nil, option.Errorf("consumer_threads", "expected 1 or more, found %d", k.ConsumerThreads)
 	}
@@ -113,6 +113,7 @@ func (k *Kafka) Setup(s *Setup) (Input, error) {
 		s.Log.Warn("decorate_events: true and false are deprecated; use basic and none", "input", s.Where)
 	}
 	in.basic, in.headers = k.DecorateEvents != "none" && k.DecorateEvents != "false", k.DecorateEvents == "extended"
+	in.basic = in.basic || s.Role != nil // outputs tell documents by where their records are from
 	switch strings.TrimPrefix(k.ValueDeserializer, "org.apache.kafka.common.serialization.") {
 	case "StringDeserializer", "ByteArrayDeserializer", "ByteBufferDeserializer", "BytesDeserializer":
 	default:
@@ -139,6 +140,9 @@ func (k *Kafka) Setup(s *Setup) (Input, error) {
 	}
 	if in.registry, err = k.registry(s); err != nil {
 		return nil, err
+	}
+	if s.Role != nil {
+		g.Route = &kafka.Routing{Hash: s.Role.Hash}
 	}
 	if err := g.Validate(); err != nil {
 		return nil, err
@@ -303,6 +307,8 @@ func (k *Kafka) registry(s *Setup) (*kafka.Registry, error) {
 // kafkaInput is a Kafka that is set up.
 type kafkaInput struct {
 	o              *Kafka
+	role           *Role
+	log            *slog.Logger
 	template       kafka.Group
 	threads        int
 	registry       *kafka.Registry
@@ -348,12 +354,28 @@ func (k *kafkaInput) Open(r *Run) (stream.Source, error) {
 		if k.schemas != nil {
 			g.Schemas = k.schemas
 		}
+		if k.role.InShadow() {
+			g.Group, g.Route = kafka.ShadowGroup(g.Group, k.role.Hash), nil
+			if g.Instance != "" {
+				g.Instance = k.role.Prefix() + g.Instance
+			}
+		}
 		if _, err := g.Options(); err != nil {
 			return nil, err
 		}
 		all = append(all, &g)
 	}
+	if k.role.InShadow() {
+		return shadowed{kafkaMembers: all, live: k.Route(), hash: k.role.Hash, log: k.log}, nil
+	}
 	return all, nil
+}
+
+// Route implements Routed.
+func (k *kafkaInput) Route() kafka.Group {
+	g := k.template
+	g.Route, g.Log = nil, k.log
+	return g
 }
 
 // kafkaMembers are several members of a group in one input.

@@ -10,7 +10,7 @@
 //   - worker_concurrency and worker_utilization are of filters alone; outputs write beside the workers. So duration_in_millis of a
 //     pipeline is the workers' time and that of all writes, added up.
 //   - A memory queue has no events: there is none between inputs and workers.
-//   - Beside what Logstash has there are /metrics, /naru/figures and /naru/tap.
+//   - Beside what Logstash has there are /ready, /metrics, /naru/figures and /naru/tap.
 //
 // Source: logstash-core/lib/logstash/api, docs/static/spec/openapi/logstash-api.yaml, and answers of a Logstash 8.
 package monitor
@@ -43,6 +43,7 @@ type Node struct {
 	// Past are the events of runs that are over and no more among Pipelines.
 	Past    Events
 	Reloads Reloads // of all pipelines
+	Route   *Route  // nil: the process takes part in none
 }
 
 // A Pipeline is one that runs or has run.
@@ -220,6 +221,7 @@ func (m *Monitor) routes() {
 	m.mux.HandleFunc("/_node/stats/{section}", m.stats)
 	m.mux.HandleFunc("/_node/stats/pipelines/{id}", m.statsPipeline)
 	m.mux.HandleFunc("/_health_report", m.health)
+	m.mux.HandleFunc(readyPath, m.ready)
 	m.mux.Handle("/metrics", m.metrics())
 	m.mux.HandleFunc("/naru/figures", m.figures)
 	m.mux.HandleFunc("/naru/tap", m.tap)

@@ -71,6 +71,12 @@ func (c *collector) pipelines() {
 	} {
 		c.pipeline("pipeline_events_"+x.name+"_total", x.help, counts, func(p *seen) float64 { return float64(x.value(p)) })
 	}
+	c.add("route_info", "1: the part that the process has in the route of a consumer group.", gauge, []string{"group", "version", "role"},
+		func(v *view, _ *seen, give func(float64, ...string)) {
+			if r := v.node.Route; r != nil {
+				give(1, r.Group, r.Hash, r.Role)
+			}
+		})
 	c.pipeline("pipeline_workers", "Workers that run filters.", gauge, func(p *seen) float64 { return float64(p.Workers) })
 	c.pipeline("pipeline_worker_busy_seconds_total", "Seconds that workers were busy, added up.", counts, func(p *seen) float64 { return p.figures.Busy.Seconds() })
 	c.pipeline("pipeline_up", "1 while the pipeline runs.", gauge, func(p *seen) float64 {

@@ -112,6 +112,7 @@ func (o *Elasticsearch) Setup(s *Setup) (Output, error) {
 			return o.TemplateAPI == "composable" || o.TemplateAPI == "auto" && (i.OpenSearch() || i.Major >= 8)
 		},
 	}
+	b.routed(s.Role)
 	return b, nil
 }
 

@@ -89,6 +89,7 @@ func (o *OpenSearch) Setup(s *Setup) (Output, error) {
 		Bulk: b.Bulk, ecs: b.ecs, name: b.templateName(), composable: func(opensearch.Info) bool { return !o.LegacyTemplate }, lenient: true, log: s.Log,
 		dir: s.Dir,
 	}
+	b.routed(s.Role)
 	return b, nil
 }
 

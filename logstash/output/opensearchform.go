@@ -23,6 +23,8 @@ type bulkFormer struct {
 	lang      string // of scripts; "": not said
 	parameter string
 	retries   int64
+	last      []byte // id of the record that an event was of
+	nth       int    // event of it
 	patch     []byte // ,"data_stream":{…}} for events without one
 }
 
@@ -36,7 +38,7 @@ func newBulkFormer(b *bulkOutput) *bulkFormer {
 	}
 	f.head = []byte(`{"` + f.action + `":{"_index":`)
 	f.simple = (f.action == "index" || f.action == "create") && b.DocumentID == nil && b.Routing == nil && b.Pipeline == nil &&
-		b.Version == nil && b.VersionType == "" && b.JoinField == nil && b.streams == nil
+		b.Version == nil && b.VersionType == "" && b.JoinField == nil && b.streams == nil && !b.ids
 	if b.ScriptLang != nil {
 		f.lang = *b.ScriptLang
 	}
@@ -84,7 +86,7 @@ func (f *bulkFormer) indexed(dst []byte, e *event.Event) ([]byte, error) {
 			return dst, fmt.Errorf("the index %s has a reference to a field that the event does not have", dst[from:])
 		}
 	}
-	return dst, nil
+	return f.besides(dst, from), nil
 }
 
 // An ingest is what [@metadata][_ingest_document] says of an event.
@@ -118,12 +120,12 @@ func (f *bulkFormer) form(dst []byte, e *event.Event) ([]byte, error) {
 	var err error
 	from := len(dst)
 	if name, ok := f.stream(e); ok {
-		dst = event.AppendJSON(dst, event.StringValue(name))
+		dst = f.besides(event.AppendJSON(dst, event.StringValue(name)), from)
 	} else if dst, err = f.indexed(dst, e); err != nil {
 		return dst, err
 	}
 	if f.placed && truthy(in.index) {
-		dst = event.AppendJSON(dst[:from], event.StringValue(in.index.Text()))
+		dst = f.besides(event.AppendJSON(dst[:from], event.StringValue(in.index.Text())), from)
 	}
 	if dst, err = f.parameters(dst, e, &in, action); err != nil {
 		return dst, err
@@ -160,7 +162,17 @@ func (f *bulkFormer) parameters(dst []byte, e *event.Event, in *ingest, action s
 			dst = event.AppendJSON(append(append(append(dst, `,"`...), name...), `":`...), event.StringValue(given.Text()))
 		}
 	}
-	member("_id", f.DocumentID, in.id)
+	if f.ids && !truthy(in.id) && (action == "index" || action == "create") {
+		before := len(dst)
+		ok := false
+		if dst, ok = f.origin(append(dst, `,"_id":"`...), e); ok { // names of topics and clusters need no escapes
+			dst = append(dst, '"')
+		} else {
+			dst = dst[:before]
+		}
+	} else {
+		member("_id", f.DocumentID, in.id)
+	}
 	if f.JoinField != nil && f.Parent != nil {
 		member("routing", f.Parent, event.Value{})
 	} else {

@@ -88,6 +88,8 @@ type bulkOutput struct {
 	streams  *dataStream // nil: indices
 	placed   bool        // the index may come from [@metadata][_ingest_document]
 	metadata bool        // [@metadata][_ingest_document] and [@metadata][target_ingest_pipeline] count
+	ids      bool        // documents are told by where their records are from
+	prefix   string      // of indices
 	strict   bool        // an index with a reference that is not replaced is a dead letter
 
 	fingerprints []string // of authorities that are trusted
@@ -331,7 +333,7 @@ func (b *bulkOutput) begin(ctx context.Context, c *opensearch.Client) error {
 			return err
 		}
 	}
-	if b.streams != nil {
+	if b.streams != nil && b.prefix == "" {
 		return b.streams.begin(ctx, c, info)
 	}
 	return nil

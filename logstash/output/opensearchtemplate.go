@@ -29,6 +29,8 @@ type template struct {
 	lenient    bool // a target that refuses it is written to without it
 	dir        string
 	log        *slog.Logger
+	prefix     string // of the template's name and of what it matches
+	alias      string // of a rollover alias that is a plain index here
 }
 
 // install puts the template where it is not yet, or where it is to be replaced.
@@ -48,6 +50,10 @@ func (t *template) install(ctx context.Context, c *opensearch.Client, info opens
 		}
 		l.amend(body, info, composable)
 	}
+	if t.prefix != "" {
+		name = t.prefix + name
+		t.besides(body)
+	}
 	at := "/_template/"
 	if composable {
 		at = "/_index_template/"
@@ -64,6 +70,31 @@ func (t *template) install(ctx context.Context, c *opensearch.Client, info opens
 		}
 	}
 	return refused(err, t.lenient, t.log, "install the template "+name)
+}
+
+// besides makes a template one for indices with a prefix.
+func (t *template) besides(body object) {
+	patterns := []string{}
+	add := func(p string) { patterns = append(patterns, t.prefix+p) }
+	switch of := body["index_patterns"].(type) {
+	case []string:
+		for _, p := range of {
+			add(p)
+		}
+	case []any:
+		for _, p := range of {
+			if s, ok := p.(string); ok {
+				add(s)
+			}
+		}
+	case string:
+		add(of)
+	}
+	if t.alias != "" {
+		patterns = []string{t.prefix + t.alias + "*"}
+	}
+	body["index_patterns"] = patterns
+	delete(body, "data_stream")
 }
 
 // refused says what to do about a target that does not take what is to be there before the events: what may pass is tried again,

@@ -50,6 +50,7 @@ type Setup struct {
 	Now    func() time.Time
 	Where  string // "pipeline.conf:12:3"
 	Getenv func(name string) string
+	Role   *input.Role // nil: the pipeline takes part in no route
 }
 
 // An Output is one that is set up.

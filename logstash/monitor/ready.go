@@ -1,0 +1,41 @@
+package monitor
+
+import "net/http"
+
+// A Route is the part that a process has in the route of a consumer group (kafka.Route).
+type Route struct {
+	Group   string `json:"group"`
+	Hash    string `json:"hash"` // the version that the process is
+	Role    string `json:"role"` // alone, stable, canary, shadow, waits
+	Version int64  `json:"version"`
+	Stable  string `json:"stable,omitempty"`
+	Canary  string `json:"canary,omitempty"`
+	Weight  int    `json:"weight"`
+}
+
+// readyPath is answered to everybody who reaches the API: probes of Kubernetes have no password.
+const readyPath = "/ready"
+
+// ready answers /ready: 200 if no pipeline has failed or is still to begin, else 503. While a pipeline is loaded anew, or takes another
+// role in a route, the process stays ready: it goes on from where it was.
+func (m *Monitor) ready(w http.ResponseWriter, r *http.Request) {
+	n := m.o.List()
+	ready := len(n.Pipelines) > 0 || n.Reloads.Successes > 0
+	pipelines := object{}
+	for i := range n.Pipelines {
+		p := &n.Pipelines[i]
+		pipelines[p.ID] = p.State
+		if p.State == Terminated || p.State == Loading && p.Reloads.Successes == 0 {
+			ready = false
+		}
+	}
+	out := object{"ready": ready, "pipelines": pipelines}
+	if n.Route != nil {
+		out["route"] = n.Route
+	}
+	status := http.StatusOK
+	if !ready {
+		status = http.StatusServiceUnavailable
+	}
+	answer(w, r, status, out)
+}
