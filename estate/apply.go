@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/narudata/naru/estate/measure"
 )
 
 // A MovedError is that a cluster is not any more what a plan was made from. Nothing was changed.
@@ -32,6 +34,8 @@ type Applier struct {
 	Step func(done int, ch *Change)
 	// Stop, once it is closed, ends an apply after the change that is under way.
 	Stop <-chan struct{}
+	// Numbers are what was measured before, for the record; see Measuring.
+	Numbers *measure.Numbers
 }
 
 // Apply does what the plan says, in its order, and nothing else. It first looks whether all is still as the plan saw
@@ -55,7 +59,7 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	}
 	run := &Applied{
 		ID: newID(a.Now()), Plan: p.ID, Estate: p.Estate, Environment: p.Environment, What: p.What, Undoes: p.Undoes, Commit: p.Commit, By: a.By,
-		Started: a.Now().UTC(), Changes: len(p.Changes),
+		Started: a.Now().UTC(), Changes: len(p.Changes), Numbers: a.Numbers,
 	}
 	if err := run.put(ctx, c); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/estate/measure"
 )
 
 // RecordIndex is where a cluster keeps what naru applied to it. It has one document for each object that an estate owns
@@ -79,6 +80,8 @@ type Applied struct {
 	Changes     int       `json:"changes"`
 	Done        int       `json:"done"`
 	Failed      string    `json:"failed,omitempty"`
+	// Numbers are what was measured before and after; nil: nothing was.
+	Numbers *measure.Numbers `json:"numbers,omitempty"`
 }
 
 // journalEntry is what one change of an apply found, from which it can be undone.
@@ -303,9 +306,11 @@ func writeSome(ctx context.Context, c *opensearch.Client, some []write) error {
 	return errors.Join(errs...)
 }
 
-func (a *Applied) put(ctx context.Context, c *opensearch.Client) error {
+func (a *Applied) put(ctx context.Context, c *opensearch.Client) error { return a.write(ctx, c, "") }
+
+func (a *Applied) write(ctx context.Context, c *opensearch.Client, condition string) error {
 	doc := document{Type: "apply", Sort: a.Started.Format(time.RFC3339Nano), Estate: a.Estate, Environment: a.Environment, Apply: a.ID, Body: text(a)}
-	if err := c.JSON(ctx, http.MethodPut, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(a.ID), doc, nil); err != nil {
+	if err := c.JSON(ctx, http.MethodPut, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(a.ID)+condition, doc, nil); err != nil {
 		return fmt.Errorf("write the record of apply %s: %w", a.ID, err)
 	}
 	return nil
