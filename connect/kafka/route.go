@@ -1,11 +1,13 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -346,12 +348,18 @@ func (r *Route) shadows() bool { return r != nil && r.Canary != "" && r.Role(r.C
 
 // dropShadow removes the group of an earlier mirror. One that is in use stays: its members have gone on reading.
 func (a *Admin) dropShadow(ctx context.Context, group, hash string) error {
-	_, err := a.adm.DeleteGroup(ctx, ShadowGroup(group, hash))
-	switch {
-	case err == nil, errors.Is(err, kerr.GroupIDNotFound), errors.Is(err, kerr.NonEmptyGroup):
-		return nil
+	shadow := ShadowGroup(group, hash)
+	for _, name := range []string{shadow, shadowFrom(shadow)} {
+		_, err := a.adm.DeleteGroup(ctx, name)
+		switch {
+		case errors.Is(err, kerr.NonEmptyGroup):
+			return nil
+		case err == nil, errors.Is(err, kerr.GroupIDNotFound):
+		default:
+			return fmt.Errorf("remove group %s, of an earlier mirror: %s", name, because(err))
+		}
 	}
-	return fmt.Errorf("remove group %s, of an earlier mirror: %s", ShadowGroup(group, hash), because(err))
+	return nil
 }
 
 // ClearRoute removes the route of a group: all of its members are alike then, those that know the route, too.
@@ -366,7 +374,8 @@ func (a *Admin) ClearRoute(ctx context.Context, group string) error {
 
 // BeginShadow gives the group that a canary reads with in shadow the offsets that the live group has now, unless it has offsets
 // already: then another process of the canary has done so, or this one before it was started again. It gives the group's name.
-// Partitions that the live group never read begin where the pipeline says.
+// Partitions that the live group never read begin where the pipeline says. Where the shadow began stays known, as the offsets of
+// another group: see ShadowSpan.
 func (a *Admin) BeginShadow(ctx context.Context, group, hash string, topics []string) (string, error) {
 	shadow := ShadowGroup(group, hash)
 	has, err := a.adm.FetchOffsets(ctx, shadow)
@@ -376,12 +385,66 @@ func (a *Admin) BeginShadow(ctx context.Context, group, hash string, topics []st
 	if len(committedTopics(has)) > 0 {
 		return shadow, nil
 	}
-	_, err = a.CopyOffsets(ctx, group, shadow, CopyOptions{Topics: topics})
-	if errors.Is(err, ErrGroupInUse) || errors.Is(err, errNoOffsets) {
-		return shadow, nil // another process was faster; or the live group has read nothing so far
+	// The offsets that came to be written first count, for both groups, whoever dies in between.
+	for _, copied := range [][2]string{{group, shadowFrom(shadow)}, {shadowFrom(shadow), shadow}} {
+		_, err = a.CopyOffsets(ctx, copied[0], copied[1], CopyOptions{Topics: topics})
+		if errors.Is(err, errNoOffsets) {
+			return shadow, nil // the live group has read nothing so far
+		}
+		if err != nil && !errors.Is(err, ErrGroupInUse) { // another process was faster
+			return shadow, err
+		}
 	}
-	return shadow, err
+	return shadow, nil
 }
 
-// isRouteGroup reports that a group keeps a route.
-func isRouteGroup(name string) bool { return strings.HasSuffix(name, routeSuffix) }
+// shadowFrom is the group whose offsets say where a shadow began.
+func shadowFrom(shadow string) string { return shadow + ".from" }
+
+// An OffsetSpan is a range of offsets of a partition: from From on, before To.
+type OffsetSpan struct {
+	Topic     string `json:"topic"`
+	Partition int32  `json:"partition"`
+	From      int64  `json:"from"`
+	To        int64  `json:"to"`
+}
+
+// ShadowSpan gives the records that the live group and the shadow of a version have both delivered since the shadow began, at most so
+// many, the newest ones of each partition. Partitions whose beginning is not known, as the live group had not read them, are left
+// out. Empty: there is none so far.
+func (a *Admin) ShadowSpan(ctx context.Context, group, hash string, most int64) ([]OffsetSpan, error) {
+	shadow := ShadowGroup(group, hash)
+	var of [3]kadm.OffsetResponses
+	for i, name := range []string{shadowFrom(shadow), group, shadow} {
+		var err error
+		if of[i], err = a.adm.FetchOffsets(ctx, name); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			return nil, fmt.Errorf("offsets of group %s: %s", name, because(err))
+		}
+	}
+	var spans []OffsetSpan
+	of[0].Each(func(from kadm.OffsetResponse) {
+		live, ok := of[1].Lookup(from.Topic, from.Partition)
+		beside, both := of[2].Lookup(from.Topic, from.Partition)
+		if from.Err != nil || !ok || !both || live.Err != nil || beside.Err != nil {
+			return
+		}
+		if to := min(live.At, beside.At); to > from.At && from.At >= 0 {
+			spans = append(spans, OffsetSpan{from.Topic, from.Partition, from.At, to})
+		}
+	})
+	slices.SortFunc(spans, func(a, b OffsetSpan) int {
+		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
+	})
+	for left, i := most, 0; i < len(spans); i++ {
+		s := &spans[i]
+		each := left / int64(len(spans)-i)
+		s.From = max(s.From, s.To-each)
+		left -= s.To - s.From
+	}
+	return slices.DeleteFunc(spans, func(s OffsetSpan) bool { return s.From >= s.To }), nil
+}
+
+// isRouteGroup reports that a group keeps a route, or where a shadow began: it reads nothing.
+func isRouteGroup(name string) bool {
+	return strings.HasSuffix(name, routeSuffix) || strings.Contains(name, ".shadow-") && strings.HasSuffix(name, ".from")
+}

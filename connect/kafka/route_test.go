@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -194,6 +195,13 @@ func TestAMirrorBeginsWhereTheLiveGroupIs(t *testing.T) {
 	begin(5) // another process of the same version, or the same one again
 	setRoute(t, a, Route{Stable: "a", Canary: "b", Mirror: true})
 	begin(9) // a new mirror
+	commit("g", 30)
+	commit(ShadowGroup("g", "b"), 20)
+	for most, want := range map[int64][]OffsetSpan{100: {{"t", 0, 9, 20}}, 5: {{"t", 0, 15, 20}}, 0: {}} {
+		if got, err := a.ShadowSpan(t.Context(), "g", "b", most); err != nil || !slices.Equal(got, want) {
+			t.Errorf("at most %d: %v, %v", most, got, err)
+		}
+	}
 	setRoute(t, a, Route{Stable: "a", Canary: "b"})
 	commit("g", 12)
 	setRoute(t, a, Route{Stable: "a", Canary: "b", Mirror: true})

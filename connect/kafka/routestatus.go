@@ -38,6 +38,8 @@ type RouteReader struct {
 	Role       RouteRole `json:"role"`
 	Version    int64     `json:"version"` // of the route that its partitions are by
 	Partitions int       `json:"partitions"`
+
+	Assigned map[string][]int32 `json:"assigned"` // by topic
 }
 
 // count counts members of a version.
@@ -80,7 +82,7 @@ func (a *Admin) RouteStatus(ctx context.Context, group string) (*RouteStatus, er
 	readers := map[string]map[string]bool{} // by topic: versions that read it
 	given := map[tp]int{}
 	for _, m := range d.Members {
-		r := RouteReader{ID: m.MemberID, ClientID: m.ClientID, Host: m.ClientHost}
+		r := RouteReader{ID: m.MemberID, ClientID: m.ClientID, Host: m.ClientHost, Assigned: map[string][]int32{}}
 		if join, ok := m.Join.AsConsumer(); ok {
 			if n, ok := parseNote(join.UserData); ok {
 				r.Hash = n.Hash
@@ -98,6 +100,7 @@ func (a *Admin) RouteStatus(ctx context.Context, group string) (*RouteStatus, er
 			}
 			for _, t := range assigned.Topics {
 				r.Partitions += len(t.Partitions)
+				r.Assigned[t.Topic] = t.Partitions
 				for _, p := range t.Partitions {
 					given[tp{t.Topic, p}]++
 				}
