@@ -2,17 +2,22 @@ package convert
 
 import (
 	"context"
+	"errors"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate"
 )
 
 // Live takes what a live target has of the kinds, or of all. What belongs to the systems themselves is left out, and so is
-// what they add to each body by themselves. from is what the target is called.
+// what they add to each body by themselves. A kind that may not be
+// seen is left, unless it was asked for. from is what the target is called.
 func (b *Batch) Live(ctx context.Context, target *estate.Target, from string, kinds ...estate.Kind) error {
-	if len(kinds) == 0 {
+	asked := len(kinds) > 0
+	if !asked {
 		kinds = estate.Kinds
 	}
 	live := map[estate.Kind]map[string]*estate.Live{}
@@ -24,6 +29,10 @@ func (b *Batch) Live(ctx context.Context, target *estate.Target, from string, ki
 	kinds = slices.DeleteFunc(slices.Clone(kinds), func(k estate.Kind) bool { return slices.Contains(notListed, k) })
 	for _, k := range kinds {
 		all, err := estate.List(ctx, target, k)
+		if e, ok := errors.AsType[*opensearch.StatusError](err); ok && e.Status == http.StatusForbidden && !asked {
+			b.leave(NoHome, string(k), "who asks may not see them: %v", e)
+			continue
+		}
 		if err != nil {
 			return err
 		}

@@ -172,8 +172,7 @@ func (b *Batch) bind() {
 				body[name] = listOf(slices.Sorted(maps.Keys(set)))
 			}
 		}
-		b.add(estate.Key{Kind: estate.RoleMappings, Name: role}, body, x.from[0],
-			"the operator adds users and backend roles to those that the mapping has: if the cluster's mapping has others (hosts, say), the plan shows that they would go; add them here")
+		b.add(estate.Key{Kind: estate.RoleMappings, Name: role}, body, x.from[0])
 		if o := b.objects[estate.Key{Kind: estate.RoleMappings, Name: role}]; o != nil {
 			o.From = slices.Compact(slices.Concat(o.From, x.from))
 		}

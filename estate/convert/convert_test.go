@@ -10,6 +10,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/connect/opensearch/osfake"
 	"github.com/narudata/naru/estate"
@@ -20,9 +26,10 @@ func noEnv(string) string { return "" }
 
 // A cluster is a live one, a fake or a real.
 type cluster struct {
-	t      *testing.T
-	url    string
-	target *estate.Target
+	t       *testing.T
+	url     string
+	brokers []string
+	target  *estate.Target
 }
 
 func newCluster(t *testing.T) *cluster {
@@ -36,7 +43,7 @@ func clusterAt(t *testing.T, url string) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &cluster{t, url, &estate.Target{Search: client}}
+	return &cluster{t: t, url: url, target: &estate.Target{Search: client}}
 }
 
 func (c *cluster) send(method, path, body string) {
@@ -54,7 +61,7 @@ func (c *cluster) declare(r *convert.Result) *estate.Desired {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	env, err := convert.Environment("prod", "shop", []string{c.url})
+	env, err := convert.Env{Name: "prod", Estate: "shop", URLs: []string{c.url}, Brokers: c.brokers}.File()
 	if err != nil {
 		c.t.Fatal(err)
 	}
@@ -240,4 +247,52 @@ func TestWhatIsThereAlreadyIsNotOverwritten(t *testing.T) {
 		t.Fatal(err)
 	}
 	write(false, 0, "declares the same object")
+}
+
+// withKafka adds a Kafka that has what testdata/terraform.tfstate says.
+func (c *cluster) withKafka() {
+	c.t.Helper()
+	fake, err := kfake.NewCluster(kfake.NumBrokers(3))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(fake.Close)
+	c.brokers = fake.ListenAddrs()
+	client, err := kgo.NewClient(kgo.SeedBrokers(c.brokers...))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer client.Close()
+	adm, ctx := kadm.NewClient(client), c.t.Context()
+	week, policy := "604800000", "delete"
+	if r, err := adm.CreateTopic(ctx, 12, 3, map[string]*string{"retention.ms": &week, "cleanup.policy": &policy}, "orders"); err != nil || r.Err != nil {
+		c.t.Fatal(err, r.Err)
+	}
+	allow := func(b *kadm.ACLBuilder, pattern kmsg.ACLResourcePatternType, op kmsg.ACLOperation) {
+		c.t.Helper()
+		results, err := adm.CreateACLs(ctx, b.Allow("User:orders").AllowHosts("*").ResourcePatternType(pattern).Operations(op))
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		for _, r := range results {
+			if r.Err != nil {
+				c.t.Fatal(r.Err)
+			}
+		}
+	}
+	allow(kadm.NewACLs().Topics("orders"), kadm.ACLPatternLiteral, kadm.OpRead)
+	allow(kadm.NewACLs().Topics("orders"), kadm.ACLPatternLiteral, kadm.OpDescribe)
+	allow(kadm.NewACLs().Groups("orders-"), kadm.ACLPatternPrefixed, kadm.OpRead)
+	allow(kadm.NewACLs().TransactionalIDs("orders"), kadm.ACLPatternLiteral, kadm.OpWrite)
+	name := "orders"
+	altered, err := adm.AlterClientQuotas(ctx, []kadm.AlterClientQuotaEntry{{
+		Entity: kadm.ClientQuotaEntity{{Type: "client-id", Name: &name}}, Ops: []kadm.AlterClientQuotaOp{{Key: "producer_byte_rate", Value: 1048576}},
+	}})
+	if err != nil || altered[0].Err != nil {
+		c.t.Fatal(err, altered)
+	}
+	if c.target.Kafka, err = (&kafka.Config{Brokers: c.brokers}).Admin(ctx); err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(c.target.Kafka.Close)
 }

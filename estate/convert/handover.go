@@ -23,6 +23,9 @@ func (b *Batch) handover(r *Result) []Step {
 		What:     "Let naru take the objects over, before anybody lets go of them. The plan has to say adopt for each; what differs is shown there.",
 		Commands: []string{"naru plan -f DIR -e ENV", "naru apply -f DIR -e ENV"},
 	}}
+	if slices.ContainsFunc(b.operator, func(r operated) bool { return r.kind == "OpensearchUserRoleBinding" }) {
+		steps[0].What += " A binding of the operator adds users to what a role's mapping has: if the cluster's mapping has others, hosts, say, the plan shows them; add them to the file."
+	}
 	for _, h := range b.states {
 		steps = append(steps, h.steps()...)
 	}

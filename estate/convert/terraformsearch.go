@@ -34,14 +34,14 @@ var terraformTypes = merged(
 	both("snapshot_repository", terraformType{why: "repositories of snapshots are not declared: their settings have secrets of the storage; the cluster keeps it as it is"}),
 	both("data_stream", terraformType{why: "a data stream holds data; its index template makes it by itself"}),
 	both("script", terraformType{why: "stored scripts are not declared"}),
-	opensearch("ism_policy", terraformType{take: takeBody(estate.ISMPolicies, "policy_id", "policy"), ignored: []string{"seq_no", "primary_term"}}),
-	opensearch("ism_policy_mapping", terraformType{why: "gives a policy to indices that are there; a policy's ism_template does it for new ones, and the indices keep what they have"}),
-	opensearch("sm_policy", terraformType{take: takeBody(estate.SnapshotPolicies, "policy_name", "sm_policy"), ignored: []string{"seq_no", "primary_term"}}),
-	opensearch("role", terraformType{take: takeRole}),
-	opensearch("roles_mapping", terraformType{take: takeMapping}),
-	opensearch("dashboard_tenant", terraformType{take: takeTenant, ignored: []string{"index"}}),
-	opensearch("kibana_tenant", terraformType{take: takeTenant, ignored: []string{"index"}}),
-	opensearch("user", terraformType{why: noPasswords}),
+	secured("ism_policy", terraformType{take: takeBody(estate.ISMPolicies, "policy_id", "policy"), ignored: []string{"seq_no", "primary_term"}}),
+	secured("ism_policy_mapping", terraformType{why: "gives a policy to indices that are there; a policy's ism_template does it for new ones, and the indices keep what they have"}),
+	secured("sm_policy", terraformType{take: takeBody(estate.SnapshotPolicies, "policy_name", "sm_policy"), ignored: []string{"seq_no", "primary_term"}}),
+	secured("role", terraformType{take: takeRole}),
+	secured("roles_mapping", terraformType{take: takeMapping}),
+	secured("dashboard_tenant", terraformType{take: takeTenant, ignored: []string{"index"}}),
+	secured("kibana_tenant", terraformType{take: takeTenant, ignored: []string{"index"}}),
+	secured("user", terraformType{why: noPasswords}),
 	map[string]terraformType{
 		"elasticsearch_xpack_user":                   {why: noPasswords},
 		"elasticsearch_xpack_index_lifecycle_policy": {take: takeLifecycleBody, other: true},
@@ -65,8 +65,8 @@ func both(name string, t terraformType) map[string]terraformType {
 	return map[string]terraformType{"opensearch_" + name: t, "elasticsearch_" + name: t}
 }
 
-// opensearch is one of what only OpenSearch has; the older provider kept these under two names.
-func opensearch(name string, t terraformType) map[string]terraformType {
+// secured is one of what only OpenSearch has; the older provider kept these under two names.
+func secured(name string, t terraformType) map[string]terraformType {
 	return map[string]terraformType{"opensearch_" + name: t, "elasticsearch_opensearch_" + name: t, "elasticsearch_opendistro_" + name: t}
 }
 

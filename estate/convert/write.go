@@ -15,6 +15,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/narudata/naru/connect/opensearch"
 )
 
 // File is a file to be written.
@@ -43,16 +45,23 @@ func (o *Object) yaml() ([]byte, error) {
 	for _, n := range o.Notes {
 		fmt.Fprintf(&b, "# %s\n", strings.Join(strings.Fields(n), " "))
 	}
-	n, err := yamlNode(o.Body)
+	body, err := encoded(o.Body)
 	if err != nil {
 		return nil, err
 	}
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := errors.Join(e.Encode(n), e.Close()); err != nil {
+	return append(b.Bytes(), body...), nil
+}
+
+func encoded(body map[string]any) ([]byte, error) {
+	n, err := yamlNode(body)
+	if err != nil {
 		return nil, err
 	}
-	return b.Bytes(), nil
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	err = errors.Join(e.Encode(n), e.Close())
+	return b.Bytes(), err
 }
 
 // first are the keys that are written before the others, since people read them first.
@@ -207,20 +216,29 @@ func writeFile(name string, data []byte) error {
 	return nil
 }
 
-// Environment is a first env.yaml of an environment at urls.
-func Environment(name, estateName string, urls []string) (File, error) {
-	body := map[string]any{"estate": estateName}
-	target := map[string]any{"urls": listOf(urls)}
-	body["target"] = target
-	n, err := yamlNode(body)
-	if err != nil {
-		return File{}, err
+// Env is what a first env.yaml has.
+type Env struct {
+	Name    string // the environment's
+	Estate  string // "": the environment's name
+	URLs    []string
+	TLS     opensearch.TLS
+	Brokers []string
+}
+
+// File is the env.yaml.
+func (e Env) File() (File, error) {
+	target := map[string]any{"urls": listOf(e.URLs)}
+	tls := map[string]any{}
+	put(tls, "caFile", e.TLS.CAFile)
+	put(tls, "certFile", e.TLS.CertFile)
+	put(tls, "keyFile", e.TLS.KeyFile)
+	put(tls, "insecure", e.TLS.Insecure)
+	put(target, "tls", tls)
+	body := map[string]any{"target": target}
+	put(body, "estate", e.Estate)
+	if len(e.Brokers) > 0 {
+		body["kafka"] = map[string]any{"brokers": listOf(e.Brokers)}
 	}
-	var b bytes.Buffer
-	e := yaml.NewEncoder(&b)
-	e.SetIndent(2)
-	if err := errors.Join(e.Encode(n), e.Close()); err != nil {
-		return File{}, err
-	}
-	return File{path.Join("overlays", name, "env.yaml"), b.Bytes()}, nil
+	data, err := encoded(body)
+	return File{path.Join("overlays", e.Name, "env.yaml"), data}, err
 }
