@@ -201,3 +201,12 @@ func (s *RouteStatus) judge(given map[tp]int) {
 		s.Why = fmt.Sprintf("%d of %d partitions have no member", s.Partitions-len(given), s.Partitions)
 	}
 }
+
+// ClusterID is the cluster's id, as records' ids begin with it.
+func (a *Admin) ClusterID(ctx context.Context) (string, error) {
+	meta, err := a.adm.BrokerMetadata(ctx)
+	if err != nil {
+		return "", fmt.Errorf("the cluster's id: %s", because(err))
+	}
+	return meta.Cluster, nil
+}

@@ -114,6 +114,8 @@ var doors = map[string][]string{
 	"software.sslmate.com/src/go-pkcs12":   {"connect/kafka", "logstash/tlsoption"},
 	"github.com/aws/aws-sdk-go-v2":         {"blob", "connect/opensearch", "connect/kafka"}, // S3; signed requests to a managed OpenSearch, signed logins to MSK
 	"k8s.io/client-go":                     {"operator", "flow/ledger"},
+	"github.com/argoproj/argo-rollouts":    {"operator/argo"},
+	"github.com/hashicorp/go-plugin":       {"operator/argo"},
 	"sigs.k8s.io/controller-runtime":       {"operator"},
 	"github.com/youmark/pkcs8":             {"logstash/tlsoption"},
 	"github.com/antchfx/xpath":             {"logstash/filter"},
