@@ -50,6 +50,7 @@ type SASL struct {
 
 	// For configurations of others, which have it in them.
 	Password Secret         `json:"-"`
+	Token    Secret         `json:"-"` // of OAUTHBEARER, instead of TokenFile
 	Endpoint *TokenEndpoint `json:"-"` // of OAUTHBEARER, instead of TokenFile
 }
 
@@ -96,7 +97,7 @@ func (s *SASL) Validate() error {
 			return fmt.Errorf("%s has a username and a password, no token and no profile", s.Mechanism)
 		}
 	case OAuthBearer:
-		if s.TokenFile == "" && s.Endpoint == nil {
+		if s.TokenFile == "" && s.Token == "" && s.Endpoint == nil {
 			return errors.New("OAUTHBEARER needs tokenFile")
 		}
 	case MSKIAM:
@@ -179,6 +180,9 @@ func (s *SASL) mechanism(getenv func(string) string) (sasl.Mechanism, error) {
 	case OAuthBearer:
 		if s.Endpoint != nil {
 			return oauth.Oauth(s.Endpoint.auth), nil
+		}
+		if s.Token != "" {
+			return oauth.Auth{Token: string(s.Token)}.AsMechanism(), nil
 		}
 		return oauth.Oauth(func(context.Context) (oauth.Auth, error) {
 			token, err := os.ReadFile(s.TokenFile)

@@ -44,6 +44,9 @@ type TLS struct {
 	CertFile string `json:"certFile,omitempty" doc:"PEM file with naru's own certificate"`
 	KeyFile  string `json:"keyFile,omitempty" doc:"PEM file with its key"`
 	Insecure bool   `json:"insecure,omitempty" doc:"do not check the cluster's certificate: anyone can read and change what is carried"`
+
+	// For configurations of others, which have them in them: instead of the files.
+	CAPEM, CertPEM, KeyPEM []byte `json:"-"`
 }
 
 // Validate says what is wrong with t.
@@ -170,23 +173,31 @@ func (t Target) Connect(ctx context.Context, getenv func(string) string) (*Clien
 
 func (t *TLS) config() (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: t.Insecure} //nolint:gosec // only when told so
-	if t.CAFile != "" {
-		pem, err := os.ReadFile(t.CAFile)
-		if err != nil {
+	pem := t.CAPEM
+	if t.CAFile != "" && pem == nil {
+		var err error
+		if pem, err = os.ReadFile(t.CAFile); err != nil {
 			return nil, fmt.Errorf("tls: caFile: %w", err)
 		}
+	}
+	if pem != nil {
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
 			return nil, fmt.Errorf("tls: caFile %s: no certificate in it", t.CAFile)
 		}
 	}
-	if t.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("tls: certFile: %w", err)
-		}
-		config.Certificates = []tls.Certificate{cert}
+	if t.CertFile == "" && t.CertPEM == nil {
+		return config, nil
 	}
+	load := func() (tls.Certificate, error) { return tls.LoadX509KeyPair(t.CertFile, t.KeyFile) }
+	if t.CertPEM != nil {
+		load = func() (tls.Certificate, error) { return tls.X509KeyPair(t.CertPEM, t.KeyPEM) }
+	}
+	cert, err := load()
+	if err != nil {
+		return nil, fmt.Errorf("tls: certFile: %w", err)
+	}
+	config.Certificates = []tls.Certificate{cert}
 	return config, nil
 }
 
