@@ -364,7 +364,7 @@ func (e *journalEntry) undo(o *Observed) *Change {
 	case live == nil:
 		ch.Action = Create
 		ch.Effects = []string{"the apply deleted it"}
-	case equal(is, before):
+	case equal(is, before) && e.sameKept(live):
 		if ch.Action = Adopt; e.Record == nil {
 			ch.Action = Forget
 			ch.Effects = []string{"it stays as it is, and is nobody's again"}
@@ -385,6 +385,12 @@ func (e *journalEntry) undo(o *Observed) *Change {
 		ch.Declared = e.Change.Declared
 	}
 	return ch
+}
+
+// sameKept reports that what the canonical body does not say is as it was, too.
+func (e *journalEntry) sameKept(live *Live) bool {
+	keep := kinds[e.Change.Kind].keep
+	return keep == nil || len(e.Kept) == 0 || equal(decoded(e.Kept), decoded(text(keep(live))))
 }
 
 func sameRecord(a, b *Record) bool {

@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/connect/opensearch/osfake"
 	"github.com/narudata/naru/estate"
@@ -27,6 +28,7 @@ type bench struct {
 	url    string
 	fake   *osfake.Server // nil: a real one
 	client *opensearch.Client
+	kafka  *kafka.Admin
 	now    time.Time
 }
 
@@ -49,7 +51,7 @@ func benchAt(t *testing.T, url string) *bench {
 	return b
 }
 
-func (b *bench) target() *estate.Target { return &estate.Target{Search: b.client} }
+func (b *bench) target() *estate.Target { return &estate.Target{Search: b.client, Kafka: b.kafka} }
 
 func noEnv(string) string { return "" }
 

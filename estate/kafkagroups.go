@@ -129,6 +129,7 @@ func canonGroup(_ string, body Body) Body {
 type groupLive struct {
 	*kafka.GroupState
 	partitions map[string]int // of all topics
+	topics     []string       // that the policy is about
 }
 
 func groupsAmong(ctx context.Context, t *Target, wanted wants) (map[string]*Live, error) {
@@ -145,7 +146,7 @@ func groupsAmong(ctx context.Context, t *Target, wanted wants) (map[string]*Live
 		return nil, err
 	}
 	for name, s := range states {
-		all[name] = &Live{state: groupLive{s, partitions}}
+		all[name] = &Live{state: groupLive{GroupState: s, partitions: partitions}}
 	}
 	return all, nil
 }
@@ -164,7 +165,7 @@ func (g groupLive) begun(topic string) bool {
 	return there
 }
 
-// groupView has those topics of the first body in which the group has begun; nil: it has begun in none.
+// groupView has those topics of the first body in which the group has begun; nil: it has no offset in any of them.
 func groupView(live *Live, bodies ...Body) *Live {
 	g, _ := live.state.(groupLive)
 	for _, b := range bodies {
@@ -172,13 +173,15 @@ func groupView(live *Live, bodies ...Body) *Live {
 		if err != nil {
 			continue
 		}
-		topics := map[string]any{}
+		topics, some := map[string]any{}, false
+		g.topics = slices.Sorted(maps.Keys(starts))
 		for topic, s := range starts {
+			some = some || len(g.Topics[topic]) > 0
 			if s.move = ""; g.begun(topic) {
-				topics[topic] = s.body()
+				topics[topic], some = s.body(), true
 			}
 		}
-		if len(topics) == 0 {
+		if !some {
 			return nil
 		}
 		return &Live{Body: Body{"topics": topics}, state: g}
@@ -186,22 +189,25 @@ func groupView(live *Live, bodies ...Body) *Live {
 	return nil
 }
 
-// onlyMoves is the body without moves that were made before.
-func onlyMoves(body Body, fields []Field) Body {
-	out := clone(body)
-	for topic, v := range object(out, "topics") {
-		if o, ok := v.(map[string]any); ok && !slices.ContainsFunc(fields, func(f Field) bool { return f.Path == "topics."+topic+".move" }) {
+// onlyNewMoves leaves moves that were made before out of what is sent.
+func (ch *Change) onlyNewMoves(declared, last Body) {
+	if ch.Kind != KafkaGroups {
+		return
+	}
+	body := clone(declared)
+	for topic, v := range object(body, "topics") {
+		if o, ok := v.(map[string]any); ok && o["move"] != nil && o["move"] == object(last, "topics", topic)["move"] {
 			delete(o, "move")
 		}
 	}
-	return out
+	ch.Body = text(body)
 }
 
 // keepGroup keeps the offsets themselves.
 func keepGroup(live *Live) Body {
 	g, _ := live.state.(groupLive)
 	offsets := map[string]any{}
-	for topic := range object(live.Body, "topics") {
+	for _, topic := range g.topics {
 		partitions := map[string]any{}
 		for p, c := range g.Topics[topic] {
 			partitions[strconv.Itoa(int(p))] = map[string]any{"at": json.Number(strconv.FormatInt(c.At, 10)), "metadata": c.Metadata}
@@ -278,7 +284,7 @@ func removeGroup(ctx context.Context, t *Target, name string, live *Live) error 
 	}
 	g, _ := live.state.(groupLive)
 	drop := map[string][]int32{}
-	for topic := range object(live.Body, "topics") {
+	for _, topic := range g.topics {
 		for p, c := range g.Topics[topic] {
 			if strings.HasPrefix(c.Metadata, groupMark) {
 				drop[topic] = append(drop[topic], p)
@@ -295,13 +301,18 @@ func undoGroup(ch *Change, live *Live) {
 	}
 	g, _ := live.state.(groupLive)
 	read := g.Members > 0
-	for topic := range object(live.Body, "topics") {
+	for _, topic := range g.topics {
 		for _, c := range g.Topics[topic] {
 			read = read || !strings.HasPrefix(c.Metadata, groupMark)
 		}
 	}
 	if read {
-		ch.Action, ch.Body, ch.Fields, ch.Risk = Forget, nil, nil, NoRisk
+		if ch.Action == Delete {
+			ch.Action = Forget
+		} else {
+			ch.Action = Adopt
+		}
+		ch.Body, ch.Fields, ch.Risk = nil, nil, NoRisk
 		ch.Effects = []string{"the group has read since: its offsets stay where they are"}
 	}
 }
@@ -309,10 +320,6 @@ func undoGroup(ch *Change, live *Live) {
 // askGroup says what would be set, and what is in the way.
 func askGroup(ctx context.Context, t *Target, ch *Change, _ *Live) error {
 	body := decoded(ch.Body)
-	starts, err := startsOf(body)
-	if err != nil {
-		return err
-	}
 	states, err := t.Kafka.GroupStates(ctx, ch.Name)
 	if err != nil {
 		return err
@@ -323,11 +330,15 @@ func askGroup(ctx context.Context, t *Target, ch *Change, _ *Live) error {
 		}
 		return nil
 	}
+	starts, err := startsOf(body)
+	if err != nil {
+		return err
+	}
 	partitions, err := t.Kafka.TopicPartitions(ctx)
 	if err != nil {
 		return err
 	}
-	g := groupLive{states[ch.Name], partitions}
+	g := groupLive{GroupState: states[ch.Name], partitions: partitions}
 	for _, topic := range slices.Sorted(maps.Keys(starts)) {
 		s := starts[topic]
 		if s.move == "" && g.begun(topic) {

@@ -20,7 +20,6 @@ import (
 type inquired struct {
 	topics map[string]*kafka.TopicFacts
 	older  map[string]int64 // records of topics that come before the bound of a retention to be
-	open   bool             // who has no ACL may do all
 }
 
 // inquire has systems that can say whether they would do a change, and what it touches. What they would refuse is the change's
@@ -28,10 +27,8 @@ type inquired struct {
 func (o *Observed) inquire(ctx context.Context, t *Target, changes []Change, now time.Time) error {
 	o.inquired = &inquired{topics: map[string]*kafka.TopicFacts{}, older: map[string]int64{}}
 	var touched []string
-	acls := false
 	for i := range changes {
 		ch := &changes[i]
-		acls = acls || ch.Kind == KafkaACLs
 		if ch.Kind == KafkaTopics && (ch.Action == Update || ch.Action == Delete) {
 			touched = append(touched, ch.Name)
 		}
@@ -44,12 +41,6 @@ func (o *Observed) inquire(ctx context.Context, t *Target, changes []Change, now
 		g.Go(func() (err error) {
 			o.inquired.topics, err = t.Kafka.TopicFacts(ctx, touched)
 			return err
-		})
-	}
-	if acls {
-		g.Go(func() error {
-			o.inquired.open = t.Kafka.OpenWithoutACL(ctx)
-			return nil
 		})
 	}
 	for i := range changes {
@@ -345,17 +336,35 @@ func explainACLs(ch *Change, d *Desired, o *Observed) {
 		ch.Risk = High
 		ch.Effects = append(ch.Effects, "all of them go, at once")
 	}
-	if o.inquired.open && ch.Action != Delete {
-		ch.Effects = append(ch.Effects, "who has no ACL may do all here (allow.everyone.if.no.acl.found): a resource's first ACL shuts out all others")
-		ch.Risk = High
-	}
 	body := decoded(ch.Body)
+	if first := o.firstACLs(body); len(first) > 0 {
+		ch.Effects = append(ch.Effects, "the first ACL of "+shortList(first)+": with allow.everyone.if.no.acl.found, which brokers do not tell, it shuts out all others")
+	}
 	if ch.Action == Delete {
 		body = o.Records[ch.Key].declared()
 	}
 	if k := d.Kafka; k != nil && k.SASL != nil && k.SASL.Username != "" && scopeOf(body).principal == "User:"+k.SASL.Username {
 		ch.Effects = append(ch.Effects, "naru itself asks as this principal")
 	}
+}
+
+// firstACLs names the resources of a list that have no ACL yet.
+func (o *Observed) firstACLs(body Body) []string {
+	acls, err := aclsOf(body)
+	whole := o.live[KafkaACLs][wholeCluster]
+	if err != nil || whole == nil {
+		return nil
+	}
+	all, _ := whole.state.([]kafka.ACL)
+	var out []string
+	for _, a := range acls {
+		name := a.ResourceType + " " + a.ResourceName
+		has := func(b kafka.ACL) bool { return b.ResourceType == a.ResourceType && b.ResourceName == a.ResourceName }
+		if a.PatternType == "LITERAL" && a.ResourceType != "CLUSTER" && !slices.ContainsFunc(all, has) && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	return out
 }
 
 func explainQuota(ch *Change) {

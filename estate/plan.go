@@ -136,7 +136,7 @@ func (p *Plan) Count(a Action) int {
 func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll bool, now time.Time) (*Plan, error) {
 	p := newPlan("apply", d, o, now)
 	var mu sync.Mutex // guards p.Changes and p.Unchanged
-	g, ctx := errgroup.WithContext(ctx)
+	g, asking := errgroup.WithContext(ctx)
 	const questions = 8 // at a time
 	g.SetLimit(questions)
 	asked, unasked := 0, 0
@@ -158,7 +158,7 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 			}
 		}
 		g.Go(func() error {
-			same, err := change.ask(ctx, t, o)
+			same, err := change.ask(asking, t, o)
 			if err != nil {
 				return fmt.Errorf("ask %s about %s: %w", t.Search, key, err)
 			}
@@ -329,6 +329,7 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	case live == nil:
 		ch.Action = Create
 		ch.send(declared)
+		ch.onlyNewMoves(declared, lastDeclared)
 		return ch
 	}
 	want := canonical(key, declared)
@@ -347,9 +348,7 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	case len(ch.Fields) > 0:
 		ch.Action = Update
 		ch.send(declared)
-		if key.Kind == KafkaGroups {
-			ch.Body = text(onlyMoves(declared, ch.Fields))
-		}
+		ch.onlyNewMoves(declared, lastDeclared)
 		if key.Kind == KafkaACLs && lastDeclared != nil && scopeOf(declared) != scopeOf(lastDeclared) {
 			ch.Problem = "it was the list of another principal or resource: a list keeps what it is about; give this one another name"
 		}

@@ -4,7 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
+	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -148,7 +151,33 @@ func (a *Admin) AddACLs(ctx context.Context, acls []ACL) error {
 	for i, r := range response.Results {
 		errs = append(errs, about(acls[i], r.ErrorCode, r.ErrorMessage))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return a.shown(ctx, "ACLs", func() (bool, error) {
+		all, err := a.ACLs(ctx)
+		return !slices.ContainsFunc(acls, func(x ACL) bool { n, _ := x.Normal(); return !slices.Contains(all, n) }), err
+	})
+}
+
+// errNotShown is that a change was accepted and is not seen.
+var errNotShown = errors.New("the brokers accepted the change and do not show it")
+
+// shown waits until a change that the controller has accepted is known to the broker that is asked.
+func (a *Admin) shown(ctx context.Context, what string, is func() (bool, error)) error {
+	const patience = 10 * time.Second
+	for until := time.Now().Add(patience); ; {
+		ok, err := is()
+		if ok || err != nil {
+			return err
+		}
+		if time.Now().After(until) {
+			return fmt.Errorf("%s: %w after %s", what, errNotShown, patience)
+		}
+		if err := pause(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // RemoveACLs deletes ACLs, exactly these. One that is not there is no error.
@@ -178,7 +207,13 @@ func (a *Admin) RemoveACLs(ctx context.Context, acls []ACL) error {
 	for i, r := range response.Results {
 		errs = append(errs, about(acls[i], r.ErrorCode, r.ErrorMessage))
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	return a.shown(ctx, "ACLs", func() (bool, error) {
+		all, err := a.ACLs(ctx)
+		return !slices.ContainsFunc(acls, func(x ACL) bool { n, _ := x.Normal(); return slices.Contains(all, n) }), err
+	})
 }
 
 func about(acl ACL, code int16, message *string) error {
@@ -194,25 +229,6 @@ func about(acl ACL, code int16, message *string) error {
 		text = *message
 	}
 	return fmt.Errorf("%s: %w", acl, refused(err, text))
-}
-
-// OpenWithoutACL reports that anybody may use what has no ACL at all, so that the first one shuts others out; false if it is
-// not known.
-func (a *Admin) OpenWithoutACL(ctx context.Context) bool {
-	meta, err := a.adm.BrokerMetadata(ctx)
-	if err != nil {
-		return false
-	}
-	configs, err := a.adm.DescribeBrokerConfigs(ctx, meta.Controller)
-	if err != nil {
-		return false
-	}
-	for _, c := range configs {
-		if c.Err == nil && configValues(c.Configs)["allow.everyone.if.no.acl.found"] == "true" {
-			return true
-		}
-	}
-	return false
 }
 
 // A Quota is what an entity may use. An entity has the types user, client-id and ip; the name "<default>" is that of whoever has
@@ -287,5 +303,21 @@ func (a *Admin) SetQuota(ctx context.Context, q Quota, unset []string, dry bool)
 	for _, r := range altered {
 		err, message = errors.Join(err, r.Err), r.ErrMessage
 	}
-	return refused(err, message)
+	if err != nil || dry {
+		return refused(err, message)
+	}
+	return a.shown(ctx, "quotas", func() (bool, error) {
+		all, err := a.Quotas(ctx)
+		i := slices.IndexFunc(all, func(x Quota) bool { return maps.Equal(x.Entity, q.Entity) })
+		if i < 0 {
+			return len(q.Values) == 0, err
+		}
+		is := all[i].Values
+		for key, value := range q.Values {
+			if got, ok := is[key]; !ok || got != value {
+				return false, err
+			}
+		}
+		return !slices.ContainsFunc(unset, func(key string) bool { _, ok := is[key]; return ok }), err
+	})
 }

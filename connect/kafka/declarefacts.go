@@ -30,6 +30,7 @@ type TopicReader struct {
 
 // TopicFacts looks at topics. What it may not ask is not known, and no error; names that are not there are left out.
 func (a *Admin) TopicFacts(ctx context.Context, names []string) (map[string]*TopicFacts, error) {
+	ctx = fresh(ctx)
 	facts := map[string]*TopicFacts{}
 	if len(names) == 0 {
 		return facts, nil
@@ -108,6 +109,7 @@ func (g *GroupReport) reads(topic string) TopicReader {
 // Older counts the records of a topic that come before the first one of time t or later: about those that retention by time
 // deletes with that bound.
 func (a *Admin) Older(ctx context.Context, topic string, t time.Time) (int64, error) {
+	ctx = fresh(ctx)
 	starts, err := a.adm.ListStartOffsets(ctx, topic)
 	if err != nil {
 		return 0, fmt.Errorf("offsets of topic %s: %s", topic, because(err))

@@ -31,7 +31,11 @@ func (a *Admin) GroupStates(ctx context.Context, names ...string) (map[string]*G
 	if len(names) == 0 {
 		return states, nil
 	}
-	for name, r := range a.adm.FetchManyOffsets(ctx, names...) {
+	fetched, err := a.fetchOffsets(ctx, names)
+	if err != nil {
+		return nil, err
+	}
+	for name, r := range fetched {
 		s := &GroupState{Topics: map[string]map[int32]Committed{}}
 		if r.Err != nil && !errors.Is(r.Err, kerr.GroupIDNotFound) {
 			return nil, fmt.Errorf("offsets of group %s: %s", name, because(r.Err))
@@ -68,8 +72,27 @@ func (a *Admin) GroupStates(ctx context.Context, names ...string) (map[string]*G
 	return states, nil
 }
 
+// fetchOffsets asks for offsets, and again while coordinators are not up: a new cluster makes their topic when it is first asked.
+func (a *Admin) fetchOffsets(ctx context.Context, names []string) (kadm.FetchOffsetsResponses, error) {
+	const patience = 20 * time.Second
+	for until := time.Now().Add(patience); ; {
+		fetched := a.adm.FetchManyOffsets(ctx, names...)
+		away := false
+		for _, r := range fetched {
+			away = away || kerr.IsRetriable(r.Err)
+		}
+		if !away || time.Now().After(until) {
+			return fetched, nil
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return nil, err
+		}
+	}
+}
+
 // TopicPartitions counts the partitions of all topics.
 func (a *Admin) TopicPartitions(ctx context.Context) (map[string]int, error) {
+	ctx = fresh(ctx)
 	meta, err := a.adm.Metadata(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %s", because(err))
@@ -92,6 +115,7 @@ type Beginning struct {
 
 // Begin gives the offset of each partition of a topic at a place.
 func (a *Admin) Begin(ctx context.Context, topic string, b Beginning) (map[int32]int64, error) {
+	ctx = fresh(ctx)
 	if !b.At.IsZero() {
 		return a.offsetsAfter(ctx, topic, b.At)
 	}

@@ -38,6 +38,9 @@ func refused(err error, message string) error {
 	return &RefusedError{cmp.Or(message, k.Description)}
 }
 
+// fresh makes the client ask for metadata, and not answer from what it was told a moment ago: before the last change, say.
+func fresh(ctx context.Context) context.Context { return kadm.WithAuthorizedOps(ctx) }
+
 // TopicState is a topic as it is declared: what was set for it, without what the brokers have by default.
 type TopicState struct {
 	ID         string // a topic that was made anew has another
@@ -62,6 +65,7 @@ func (t *TopicState) Replication() (least, most int) {
 
 // TopicStates gives all topics, or the named ones that there are.
 func (a *Admin) TopicStates(ctx context.Context, names ...string) (map[string]*TopicState, error) {
+	ctx = fresh(ctx)
 	meta, err := a.adm.Metadata(ctx, names...)
 	if err != nil {
 		return nil, fmt.Errorf("list topics: %s", because(err))
@@ -146,6 +150,7 @@ func pointers(configs map[string]string) map[string]*string {
 
 // CreateTopic makes a topic; replication 0 is the brokers' default. With dry it is only asked whether it would be made.
 func (a *Admin) CreateTopic(ctx context.Context, name string, partitions, replication int, configs map[string]string, dry bool) error {
+	ctx = fresh(ctx)
 	create := a.adm.CreateTopics
 	if dry {
 		create = a.adm.ValidateCreateTopics
@@ -191,22 +196,11 @@ func (a *Admin) GrowTopic(ctx context.Context, name string, partitions int, dry 
 
 // until waits until the topic is as it was asked to be, as far as the broker that answers knows.
 func (a *Admin) until(ctx context.Context, name string, is func(*TopicState) bool) error {
-	const patience = 10 * time.Second
-	for until := time.Now().Add(patience); ; {
+	return a.shown(ctx, "topic "+name, func() (bool, error) {
 		states, err := a.TopicStates(ctx, name)
-		if err != nil {
-			return err
-		}
-		if t := states[name]; t != nil && is(t) {
-			return nil
-		}
-		if time.Now().After(until) {
-			return fmt.Errorf("topic %s: the brokers accepted the change and do not show it after %s", name, patience)
-		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
-			return err
-		}
-	}
+		t := states[name]
+		return t != nil && is(t), err
+	})
 }
 
 // ConfigureTopic sets configurations of a topic, and takes others away.
@@ -222,6 +216,16 @@ func (a *Admin) ConfigureTopic(ctx context.Context, name string, set map[string]
 	if len(changes) == 0 {
 		return nil
 	}
+	var before map[string]string
+	if !dry {
+		states, err := a.TopicStates(ctx, name)
+		if err != nil {
+			return err
+		}
+		if t := states[name]; t != nil {
+			before = t.Configs
+		}
+	}
 	alter := a.adm.AlterTopicConfigs
 	if dry {
 		alter = a.adm.ValidateAlterTopicConfigs
@@ -231,22 +235,31 @@ func (a *Admin) ConfigureTopic(ctx context.Context, name string, set map[string]
 	for _, r := range responses {
 		err, message = errors.Join(err, r.Err), r.ErrMessage
 	}
-	if err == nil && !dry {
-		return a.until(ctx, name, func(t *TopicState) bool {
-			for k, v := range set {
-				if t.Configs[k] != v {
-					return false
-				}
-			}
-			return !slices.ContainsFunc(unset, func(k string) bool { _, ok := t.Configs[k]; return ok })
-		})
+	if err != nil || dry {
+		return refused(err, message)
 	}
-	return refused(err, message)
+	// Brokers may write a value in their own way, so that it never is what was sent: once it is not what it was, or after a while,
+	// what they show is what they made of it.
+	began := time.Now()
+	const settled = 2 * time.Second
+	return a.until(ctx, name, func(t *TopicState) bool {
+		if time.Since(began) > settled {
+			return true
+		}
+		for k, v := range set {
+			got, ok := t.Configs[k]
+			if was, had := before[k]; !ok || got != v && had && got == was {
+				return false
+			}
+		}
+		return !slices.ContainsFunc(unset, func(k string) bool { _, ok := t.Configs[k]; return ok })
+	})
 }
 
 // ReplicateTopic gives each partition of a topic so many copies, by a reassignment, and returns once the controller has begun it.
 // The first of the copies, which leads, stays where it is.
 func (a *Admin) ReplicateTopic(ctx context.Context, name string, replication int) error {
+	ctx = fresh(ctx)
 	meta, err := a.adm.Metadata(ctx)
 	if err != nil {
 		return errors.New(because(err))
@@ -362,11 +375,18 @@ func (a *Admin) RemoveTopic(ctx context.Context, name string) error {
 	if errors.Is(err, kerr.UnknownTopicOrPartition) {
 		return nil
 	}
-	return refused(err, r.ErrMessage)
+	if err != nil {
+		return refused(err, r.ErrMessage)
+	}
+	return a.shown(ctx, "topic "+name, func() (bool, error) {
+		states, err := a.TopicStates(ctx, name)
+		return states[name] == nil, err
+	})
 }
 
 // Brokers counts the brokers that are up.
 func (a *Admin) Brokers(ctx context.Context) (int, error) {
+	ctx = fresh(ctx)
 	list, err := a.adm.ListBrokers(ctx)
 	if err != nil {
 		return 0, errors.New(because(err))
