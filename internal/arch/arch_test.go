@@ -99,9 +99,9 @@ var doors = map[string][]string{
 	"golang.org/x/net":                     {"logstash/filter"},
 	"golang.org/x/term":                    {"cli"},
 	"golang.org/x/text":                    {"agent"},
-	"github.com/prometheus/client_golang":  {"cli", "logstash/monitor"},
+	"github.com/prometheus/client_golang":  {"cli", "logstash/monitor", "operator"},
 	"github.com/parquet-go/parquet-go":     {"connect/archive"},
-	"sigs.k8s.io/yaml":                     {"cli"},
+	"sigs.k8s.io/yaml":                     {"cli", "operator"},
 	"go.yaml.in/yaml/v3":                   {"connect", "connect/snapshot", "estate", "format/filebeat", "format/yaml", "logstash/filter", "logstash/input"},
 	"github.com/pierrec/lz4/v4":            {"format"},
 	"github.com/klauspost/compress":        {"blob", "flow/queue", "format", "connect/archive", "connect/files", "connect/opensearch", "migrate/compare"},
@@ -113,7 +113,7 @@ var doors = map[string][]string{
 	"google.golang.org/protobuf":           {"connect/kafka"},
 	"software.sslmate.com/src/go-pkcs12":   {"connect/kafka", "logstash/tlsoption"},
 	"github.com/aws/aws-sdk-go-v2":         {"blob", "connect/opensearch", "connect/kafka"}, // S3; signed requests to a managed OpenSearch, signed logins to MSK
-	"k8s.io/client-go":                     {"operator", "flow/ledger"},
+	"k8s.io/client-go":                     {"operator", "flow/ledger", "cli"}, // cli: only which cluster, and as whom
 	"github.com/argoproj/argo-rollouts":    {"operator/argo"},
 	"github.com/hashicorp/go-plugin":       {"operator/argo"},
 	"sigs.k8s.io/controller-runtime":       {"operator"},

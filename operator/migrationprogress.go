@@ -1,0 +1,81 @@
+package operator
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/operator/v1alpha1"
+)
+
+// progress writes how far the carry is into the status, by the ledger in the target, and says it in a line. Where the operator cannot
+// ask the target, or there is no ledger in it (an archive), it is known at the end only.
+func (c *course) progress(ctx context.Context, res *result) string {
+	p := c.m.Status.Progress
+	if p == nil {
+		p = &v1alpha1.MigrationProgress{Parts: v1alpha1.Parts{Total: int64(c.record.Plan.Parts)}}
+		c.m.Status.Progress = p
+	}
+	p.Pods = running(res.pods)
+	text := fmt.Sprintf("%s carry %s", things(int(p.Pods), "pod"), plural(c.record.Plan.Indices, "index", "indices"))
+	status, rate, err := c.ledger(ctx)
+	if err != nil {
+		ctrl.LoggerFrom(ctx).V(1).Info("how far the carry is cannot be asked", "err", err.Error())
+		return text + "; how far they are is not known: " + shortened(err.Error(), 300)
+	}
+	if status == nil {
+		return text
+	}
+	p.MeasuredAt = &metav1.Time{Time: c.now()}
+	p.Parts = v1alpha1.Parts{Total: max(int64(c.record.Plan.Parts), int64(status.Parts)), Done: int64(status.Done)}
+	p.Records = v1alpha1.Records{Read: status.Total.Read, Delivered: status.Total.Delivered, DeadLetters: status.Total.Dead}
+	text = fmt.Sprintf("%d of %d records, %d of %d parts, %s", p.Records.Read, c.record.Plan.Records, p.Parts.Done, p.Parts.Total, things(int(p.Pods), "pod"))
+	if left := c.record.Plan.Records - p.Records.Read; left > 0 && rate > 0 {
+		text += fmt.Sprintf(", %.0f records/s, about %s left", rate, (time.Duration(float64(left) / rate * float64(time.Second))).Round(time.Second))
+	}
+	return text
+}
+
+// ledger asks the target how far the carry is; nil: nobody has begun, or it has no ledger. rate is in records per second, since it was
+// last asked.
+func (c *course) ledger(ctx context.Context) (s *opensearch.Status, rate float64, err error) {
+	identity := c.record.Plan.Identity
+	if identity == "" || c.what.flow.Sink.OpenSearch == nil {
+		return nil, 0, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, ledgerTimeout)
+	defer cancel()
+	at, err := c.what.ledger(ctx, references{c.Reader, c.m.Namespace}, &c.m.Spec.Template)
+	if at == nil || err != nil {
+		return nil, 0, err
+	}
+	defer at.Close()
+	name := client.ObjectKeyFromObject(c.m)
+	c.mu.Lock()
+	before := c.last[name]
+	c.mu.Unlock()
+	s, err = opensearch.StatusOf(ctx, at, c.what.flow.Sink.OpenSearch.Ledger, identity, before)
+	if errors.Is(err, opensearch.ErrNoCarry) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	if before != nil {
+		rate = s.Rate(before)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.last == nil {
+		c.Migrations.last = map[types.NamespacedName]*opensearch.Status{}
+	}
+	c.last[name] = s
+	return s, rate, nil
+}
