@@ -1,0 +1,624 @@
+package argo
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metricrpc "github.com/argoproj/argo-rollouts/metricproviders/plugin/rpc"
+	"github.com/argoproj/argo-rollouts/pkg/apis/rollouts/v1alpha1"
+	steprpc "github.com/argoproj/argo-rollouts/rollout/steps/plugin/rpc"
+	trafficrpc "github.com/argoproj/argo-rollouts/rollout/trafficrouting/plugin/rpc"
+	"github.com/argoproj/argo-rollouts/utils/plugin/types"
+	"github.com/hashicorp/go-plugin"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/connect/opensearch/osfake"
+	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/flow/stream"
+)
+
+// The test's own program is the plugin, as the controller starts it.
+func TestMain(m *testing.M) {
+	if kind := os.Getenv(Variable); kind != "" {
+		if err := Serve(kind); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// dispense starts the plugin as a kind, as the controller does.
+func dispense[T any](t *testing.T, kind, name string, as plugin.Plugin) T {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	client := plugin.NewClient(&plugin.ClientConfig{
+		HandshakeConfig: Handshake(kind), Plugins: map[string]plugin.Plugin{name: as}, Cmd: cmd, Managed: true,
+		Stderr: os.Stderr,
+	})
+	t.Cleanup(client.Kill)
+	rpc, err := client.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := rpc.Dispense(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, ok := raw.(T)
+	if !ok {
+		t.Fatalf("%T is no plugin of the kind %s", raw, kind)
+	}
+	return p
+}
+
+func rpcRouter(t *testing.T) *trafficrpc.TrafficRouterPluginRPC {
+	return dispense[*trafficrpc.TrafficRouterPluginRPC](t, "trafficrouter", "RpcTrafficRouterPlugin", &trafficrpc.RpcTrafficRouterPlugin{})
+}
+
+func must(t *testing.T, err types.RpcError) {
+	t.Helper()
+	if err.HasError() {
+		t.Fatal(err.ErrorString)
+	}
+}
+
+// rollout is one with a configuration of the router, and steps.
+func rollout(config string, at int32, steps ...v1alpha1.CanaryStep) *v1alpha1.Rollout {
+	four := int32(4)
+	return &v1alpha1.Rollout{
+		ObjectMeta: metav1.ObjectMeta{Name: "web", Namespace: "pipes", Annotations: map[string]string{}},
+		Spec: v1alpha1.RolloutSpec{Replicas: &four, Strategy: v1alpha1.RolloutStrategy{Canary: &v1alpha1.CanaryStrategy{
+			Steps: steps, TrafficRouting: &v1alpha1.RolloutTrafficRouting{Plugins: map[string]json.RawMessage{Name: json.RawMessage(config)}},
+		}}},
+		Status: v1alpha1.RolloutStatus{CurrentStepIndex: &at},
+	}
+}
+
+func mirrorStep(on bool) v1alpha1.CanaryStep {
+	m := &v1alpha1.SetMirrorRoute{Name: "shadow"}
+	if on {
+		all := int32(100)
+		m.Percentage, m.Match = &all, []v1alpha1.RouteMatch{{Path: &v1alpha1.StringMatch{Prefix: "/"}}}
+	}
+	return v1alpha1.CanaryStep{SetMirrorRoute: m}
+}
+
+func weightStep(w int32) v1alpha1.CanaryStep { return v1alpha1.CanaryStep{SetWeight: &w} }
+
+// brokers is a Kafka with the topic t, and what the test knows of its group g.
+type brokers struct {
+	t       *testing.T
+	cluster *kfake.Cluster
+	admin   *kafka.Admin
+	config  kafka.Config
+	members sync.WaitGroup
+}
+
+func startBrokers(t *testing.T) *brokers {
+	t.Helper()
+	c, err := kfake.NewCluster(kfake.NumBrokers(1), kfake.ClusterID("c"), kfake.SeedTopics(8, "t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	b := &brokers{t: t, cluster: c, config: kafka.Config{Brokers: c.ListenAddrs()}}
+	if b.admin, err = b.config.Admin(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.admin.Close)
+	t.Cleanup(b.members.Wait)
+	return b
+}
+
+func (b *brokers) routing() string {
+	return fmt.Sprintf(`{"group":"g","topic":"t","partitions":8,"kafka":{"brokers":"%s"}}`, b.config.Brokers[0])
+}
+
+func (b *brokers) route() *kafka.Route {
+	b.t.Helper()
+	r, err := b.admin.Route(b.t.Context(), "g")
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return r
+}
+
+func (b *brokers) is(want kafka.Route) {
+	b.t.Helper()
+	got := b.route()
+	if got == nil || got.Canary != want.Canary || got.Stable != want.Stable || got.Weight != want.Weight || got.Mirror != want.Mirror {
+		b.t.Errorf("the route is %+v, want %+v", got, want)
+	}
+}
+
+// member reads as a version, and acknowledges everything, until stop is called.
+func (b *brokers) member(group, hash string) (stop func()) {
+	g := &kafka.Group{
+		Config: b.config, Group: group, Topics: []string{"t"}, HeartbeatInterval: 50 * time.Millisecond, CommitInterval: 20 * time.Millisecond,
+		Reading: kafka.Reading{FetchMaxWait: 50 * time.Millisecond},
+	}
+	if hash != "" {
+		g.Route = &kafka.Routing{Hash: hash, Every: 100 * time.Millisecond}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	b.members.Go(func() {
+		defer close(done)
+		var streams sync.WaitGroup
+		_ = g.Run(ctx, func(s stream.Stream) {
+			streams.Go(func() {
+				for s.Wait(context.Background()) == nil {
+					batch := flow.Batch{MaxRecords: 100}
+					err := s.Read(context.Background(), &batch)
+					if batch.Next != nil {
+						_ = s.Ack(context.Background(), batch.Next)
+					}
+					if err != nil {
+						break
+					}
+				}
+				_ = s.Close()
+			})
+		})
+		streams.Wait()
+	})
+	stop = func() { cancel(); <-done }
+	b.t.Cleanup(stop)
+	return stop
+}
+
+func (b *brokers) produce(n int) {
+	b.t.Helper()
+	p, err := (&kafka.Sink{Config: b.config, Writing: kafka.Writing{Topic: "t", Partitioner: "roundrobin"}}).Open()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	recs := make([]flow.Record, n)
+	for i := range recs {
+		recs[i].Body = fmt.Append(nil, i)
+	}
+	if err := errors.Join(p.Write(b.t.Context(), recs), p.Close(b.t.Context())); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+func until(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(20 * time.Second); !holds(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("waited in vain: %s", what)
+		}
+	}
+}
+
+func TestTheRouterFollowsARolloutFromTheFirstVersionToAPromotion(t *testing.T) {
+	b, r := startBrokers(t), rpcRouter(t)
+	must(t, r.InitPlugin())
+	steps := []v1alpha1.CanaryStep{{}, mirrorStep(true), {}, mirrorStep(false), weightStep(25), weightStep(50)}
+	at := func(step int32) *v1alpha1.Rollout { return rollout(b.routing(), step, steps...) }
+
+	// The first version: it has no predecessor.
+	must(t, r.RemoveManagedRoutes(at(0)))
+	must(t, r.UpdateHash(at(0), "v1", "", nil))
+	must(t, r.SetWeight(at(0), 0, nil))
+	b.is(kafka.Route{Canary: "v1"})
+	must(t, r.UpdateHash(at(6), "v1", "v1", nil))
+	must(t, r.SetWeight(at(6), 0, nil))
+	b.is(kafka.Route{Stable: "v1"})
+	b.member("g", "v1")
+	until(t, "v1 has everything", func() bool { v, _ := r.VerifyWeight(at(6), 0, nil); return v == types.Verified })
+
+	// The next one.
+	must(t, r.UpdateHash(at(0), "v2", "v1", nil))
+	must(t, r.SetWeight(at(0), 0, nil))
+	b.is(kafka.Route{Canary: "v2", Stable: "v1"})
+	must(t, r.SetMirrorRoute(at(1), steps[1].SetMirrorRoute))
+	b.is(kafka.Route{Canary: "v2", Stable: "v1", Mirror: true})
+	must(t, r.RemoveManagedRoutes(at(2))) // its pod is not ready for a moment
+	must(t, r.SetWeight(at(2), 0, nil))
+	b.is(kafka.Route{Canary: "v2", Stable: "v1", Mirror: true})
+	must(t, r.SetMirrorRoute(at(3), steps[3].SetMirrorRoute))
+	b.is(kafka.Route{Canary: "v2", Stable: "v1"})
+	must(t, r.SetWeight(at(4), 25, nil))
+	b.is(kafka.Route{Canary: "v2", Stable: "v1", Weight: 25})
+	for range 10 { // nobody is there who could have it
+		if v, err := r.VerifyWeight(at(4), 25, nil); v != types.NotVerified || err.HasError() {
+			t.Fatalf("the canary has no members, and its weight is %v (%v)", v, err)
+		}
+	}
+	b.member("g", "v2")
+	until(t, "v2 has a quarter", func() bool { v, _ := r.VerifyWeight(at(4), 25, nil); return v == types.Verified })
+	if v, _ := r.VerifyWeight(at(4), 50, nil); v != types.NotVerified {
+		t.Errorf("another weight than the one that is set is %v", v)
+	}
+	must(t, r.SetWeight(at(6), 100, nil))
+	until(t, "v2 has everything", func() bool { v, _ := r.VerifyWeight(at(6), 100, nil); return v == types.Verified })
+	must(t, r.UpdateHash(at(6), "v2", "v2", nil))
+	must(t, r.SetWeight(at(6), 0, nil))
+	b.is(kafka.Route{Stable: "v2"})
+
+	// A third one that is given up for a fourth at 50 %, and that aborted.
+	must(t, r.UpdateHash(at(5), "v3", "v2", nil))
+	must(t, r.SetWeight(at(5), 50, nil))
+	must(t, r.UpdateHash(at(0), "v4", "v2", nil))
+	b.is(kafka.Route{Canary: "v4", Stable: "v2"})
+	aborted := at(1)
+	aborted.Status.Abort = true
+	must(t, r.SetWeight(aborted, 0, nil))
+	b.is(kafka.Route{Canary: "v4", Stable: "v2"})
+}
+
+func TestTheRouterIsCheapHoweverOftenItIsAsked(t *testing.T) {
+	b, r := startBrokers(t), rpcRouter(t)
+	ro := rollout(b.routing(), 0)
+	must(t, r.UpdateHash(ro, "v2", "v1", nil))
+	var asked, written atomic.Int64
+	b.cluster.ControlKey(int16(kmsg.OffsetFetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	b.cluster.ControlKey(int16(kmsg.OffsetCommit), func(kmsg.Request) (kmsg.Response, error, bool) {
+		b.cluster.KeepControl()
+		written.Add(1)
+		return nil, nil, false
+	})
+	began := time.Now()
+	const calls = 300
+	for range calls {
+		must(t, r.UpdateHash(ro, "v2", "v1", nil))
+		must(t, r.SetWeight(ro, 25, nil))
+		must(t, r.RemoveManagedRoutes(ro))
+		if _, err := r.VerifyWeight(ro, 25, nil); err.HasError() {
+			t.Fatal(err)
+		}
+	}
+	took := time.Since(began)
+	if written.Load() != 1 || asked.Load() > 4*int64(took/time.Second+2) {
+		t.Errorf("%d rounds in %v: Kafka was asked %d times, and written to %d times", calls, took, asked.Load(), written.Load())
+	}
+	t.Logf("%v for a round of 4 calls", took/calls)
+}
+
+func TestMistakesInARolloutAreSaid(t *testing.T) {
+	b := startBrokers(t)
+	r := newRouter(newPlatform())
+	for config, want := range map[string]string{
+		``:                                "there is no configuration",
+		`{"group":"g"}`:                   "give group and topic",
+		`{"group":"g","topic":"t","x":1}`: `unknown field "x"`,
+		`{"group":"g","topic":"t"}`:       "give brokers",
+		strings.Replace(b.routing(), `"partitions":8`, `"partitions":3`, 1): "4 replicas for 3 partitions",
+		`{"group":"g","topic":"t","kafka":{"brokers":"127.0.0.1:1"}}`:       "127.0.0.1:1",
+	} {
+		if err := r.SetWeight(rollout(config, 0), 10, nil); !strings.Contains(err.ErrorString, want) {
+			t.Errorf("%s: %q, want %q", config, err.ErrorString, want)
+		}
+		if v, err := r.VerifyWeight(rollout(config, 0), 10, nil); v != types.NotVerified || !err.HasError() {
+			t.Errorf("%s: verified %v, %v", config, v, err)
+		}
+	}
+	if err := r.SetHeaderRoute(rollout(b.routing(), 0), &v1alpha1.SetHeaderRoute{Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x"}}}); !err.HasError() {
+		t.Error("records are routed by headers")
+	}
+	if err := Serve("else"); err == nil {
+		t.Error("it serves as anything")
+	}
+}
+
+func TestWeightsOfOtherScalesArePercent(t *testing.T) {
+	ro := rollout("{}", 0)
+	most := int32(1000)
+	ro.Spec.Strategy.Canary.TrafficRouting.MaxTrafficWeight = &most
+	for weight, want := range map[int32]int{0: 0, 1: 1, 4: 1, 250: 25, 999: 99, 1000: 100} {
+		if got := percent(ro, weight); got != want {
+			t.Errorf("%d of %d is %d %%, want %d", weight, most, got, want)
+		}
+	}
+}
+
+func TestASecretIsReadAndAConnectionFollowsIt(t *testing.T) {
+	b := startBrokers(t)
+	p := newPlatform()
+	asked := 0
+	secret := map[string][]byte{"brokers": []byte(strings.Join(b.config.Brokers, ","))}
+	p.secret = func(_ context.Context, namespace, name string) (map[string][]byte, error) {
+		if asked++; namespace != "pipes" || name != "naru-kafka" {
+			return nil, fmt.Errorf("asked for %s/%s", namespace, name)
+		}
+		return secret, nil
+	}
+	k := Kafka{SecretRef: &SecretRef{"naru-kafka"}}
+	first, err := p.admin(t.Context(), "pipes", k)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := p.admin(t.Context(), "pipes", k)
+	if err != nil || again != first || asked != 1 {
+		t.Errorf("asked %d times, the same connection: %t, %v", asked, again == first, err)
+	}
+	p.secrets = map[string]keptSecret{} // half a minute later
+	secret = map[string][]byte{"brokers": []byte("127.0.0.1:1," + b.config.Brokers[0])}
+	if again, err = p.admin(t.Context(), "pipes", k); err != nil || again == first {
+		t.Errorf("the secret has changed, and the connection is the old one: %v", err)
+	}
+	for text, secret := range map[string]map[string][]byte{
+		"SCRAM-SHA-512": {"username": []byte("u"), "password": []byte("p"), "ca.crt": []byte("pem")},
+		"PLAIN":         {"username": []byte("u"), "password": []byte("p"), "mechanism": []byte("PLAIN\n"), "tls": []byte("true")},
+	} {
+		c, err := Kafka{Brokers: "k:1, l:2"}.config(secret)
+		if err != nil || c.TLS == nil || c.SASL == nil || c.SASL.Mechanism != text || len(c.Brokers) != 2 {
+			t.Errorf("%s: %+v, %v", text, c, err)
+		}
+	}
+}
+
+// search is an OpenSearch with documents of records 0 to n-1 of each of eight partitions, in an index of each version.
+func (b *brokers) search(n int, change func(doc map[string]any, id string) map[string]any) *osfake.Server {
+	b.t.Helper()
+	fake := osfake.Start(b.t, osfake.Options{})
+	var bulk strings.Builder
+	for p := range 8 {
+		for i := range n {
+			for event, id := range []string{kafka.EventID("c", "t", int32(p), int64(i)), kafka.EventID("c", "t", int32(p), int64(i)) + ":1"} { //nolint:gosec // small
+				doc := map[string]any{"n": i, "event": event, "status": "200", "@timestamp": "2026-11-24T10:00:00Z"}
+				text, _ := json.Marshal(doc)
+				fmt.Fprintf(&bulk, "{\"index\":{\"_index\":\"logs-1\",\"_id\":%q}}\n%s\n", id, text)
+				doc["@timestamp"] = "2026-11-24T11:11:11Z"
+				if doc = change(doc, id); doc == nil {
+					continue
+				}
+				text, _ = json.Marshal(doc)
+				fmt.Fprintf(&bulk, "{\"index\":{\"_index\":\"shadow-v2-logs-1\",\"_id\":%q}}\n%s\n", id, text)
+			}
+		}
+	}
+	resp, err := http.Post(fake.URL()+"/_bulk", "application/x-ndjson", strings.NewReader(bulk.String())) //nolint:noctx // a test
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	return fake
+}
+
+// shadowed lets both versions read n records, the canary in shadow.
+func (b *brokers) shadowed(n int) {
+	b.t.Helper()
+	if _, err := b.admin.SetRoute(b.t.Context(), "g", "t", func(r *kafka.Route) { *r = kafka.Route{Stable: "v1"} }); err != nil {
+		b.t.Fatal(err)
+	}
+	b.member("g", "v1")
+	b.produce(8)
+	until(b.t, "the live group has begun", func() bool {
+		s, err := b.admin.Lag(b.t.Context(), kafka.LagOptions{Which: kafka.Which{Patterns: []string{"g"}}, For: 1})
+		return err == nil && len(s.Lags) == 1 && s.Lags[0].Lag == 0 && s.Lags[0].Uncommitted == 0
+	})
+	if _, err := b.admin.SetRoute(b.t.Context(), "g", "t", func(r *kafka.Route) { r.Canary, r.Mirror = "v2", true }); err != nil {
+		b.t.Fatal(err)
+	}
+	group, err := b.admin.BeginShadow(b.t.Context(), "g", "v2", nil)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	b.member(group, "")
+	b.produce(n)
+	until(b.t, "both have read it", func() bool {
+		spans, err := b.admin.ShadowSpan(b.t.Context(), "g", "v2", 1<<30)
+		sum := int64(0)
+		for _, s := range spans {
+			sum += s.To - s.From
+		}
+		return err == nil && sum == int64(n)
+	})
+}
+
+func metric(condition, config string) v1alpha1.Metric {
+	return v1alpha1.Metric{Name: "m", SuccessCondition: condition, Provider: v1alpha1.MetricProvider{Plugin: map[string]json.RawMessage{Name: json.RawMessage(config)}}}
+}
+
+func TestADifferenceOfOutputsIsMeasuredOverTheSameRecords(t *testing.T) {
+	b := startBrokers(t)
+	b.shadowed(800)
+	p := dispense[*metricrpc.MetricsPluginRPC](t, "metricprovider", "RpcMetricProviderPlugin", &metricrpc.RpcMetricProviderPlugin{})
+	must(t, p.InitPlugin())
+	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: "pipes"}}
+	config := func(fake *osfake.Server, more string) string {
+		return fmt.Sprintf(`{"measure":"difference","group":"g","kafka":{"brokers":"%s"},"opensearch":{"url":"%s"},"index":"logs-*"%s}`, b.config.Brokers[0], fake.URL(), more)
+	}
+	same := func(doc map[string]any, _ string) map[string]any { return doc }
+	number := func(doc map[string]any, _ string) map[string]any { doc["status"] = 200; return doc }
+	lossy := func(doc map[string]any, id string) map[string]any {
+		if strings.HasPrefix(id, "c:t:3:") {
+			return nil
+		}
+		return doc
+	}
+	for _, c := range []struct {
+		name      string
+		change    func(map[string]any, string) map[string]any
+		documents int
+		more      string
+		phase     v1alpha1.AnalysisPhase
+		says      string
+	}{
+		{"nothing differs", same, 101, "", v1alpha1.AnalysisPhaseSuccessful, ""},
+		{"the time counts when it is asked for", same, 101, `,"ignore":[]`, v1alpha1.AnalysisPhaseFailed, "@timestamp"},
+		{"a field has another type", number, 101, "", v1alpha1.AnalysisPhaseFailed, "status"},
+		{"that is meant", number, 101, `,"ignore":["@timestamp","status"]`, v1alpha1.AnalysisPhaseSuccessful, ""},
+		{"a partition's documents are missing", lossy, 101, "", v1alpha1.AnalysisPhaseFailed, "onlyStable 200"},
+		{"there are no documents", same, 0, "", v1alpha1.AnalysisPhaseInconclusive, "neither version has documents"},
+		{"too few records", same, 101, `,"least":801`, v1alpha1.AnalysisPhaseInconclusive, "800 records"},
+		{"wrong", same, 0, `,"records":-1`, v1alpha1.AnalysisPhaseError, "records is 1 to"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			m := p.Run(run, metric("result.share <= 0.001", config(b.search(c.documents, c.change), c.more)))
+			if m.Phase != c.phase || !strings.Contains(m.Message, c.says) || m.FinishedAt == nil {
+				t.Errorf("%s, want %s with %q: %s\n%s %v", m.Phase, c.phase, c.says, m.Message, m.Value, m.Metadata)
+			}
+			if m.Phase == v1alpha1.AnalysisPhaseSuccessful && !strings.Contains(m.Value, `"documents":1600`) {
+				t.Errorf("%s", m.Value)
+			}
+		})
+	}
+	if m := p.Run(run, metric("", config(b.search(1, same), ""))); m.Phase != v1alpha1.AnalysisPhaseError || !strings.Contains(m.Message, "successCondition") {
+		t.Errorf("without a condition: %s %s", m.Phase, m.Message)
+	}
+	if m := p.Run(run, metric("result.canary <= 5", fmt.Sprintf(`{"measure":"lag","group":"g","kafka":{"brokers":"%s"}}`, b.config.Brokers[0]))); m.Phase != v1alpha1.AnalysisPhaseSuccessful {
+		t.Errorf("lag: %s %s", m.Phase, m.Message)
+	}
+	if m := p.Run(run, metric("result.canary <= 5", fmt.Sprintf(`{"measure":"lag","group":"other","kafka":{"brokers":"%s"}}`, b.config.Brokers[0]))); m.Phase != v1alpha1.AnalysisPhaseInconclusive {
+		t.Errorf("lag of a group without a canary: %s %s", m.Phase, m.Message)
+	}
+}
+
+func TestAStepWaitsComparesAndIsApproved(t *testing.T) {
+	b := startBrokers(t)
+	b.shadowed(800)
+	p := dispense[*steprpc.StepPluginRPC](t, "step", "RpcStepPlugin", &steprpc.RpcStepPlugin{})
+	must(t, p.InitPlugin())
+	ro := rollout(b.routing(), 0)
+	ro.Status.CurrentPodHash = "v2"
+	runs := func(config string, status json.RawMessage) types.RpcStepResult {
+		t.Helper()
+		r, err := p.Run(ro, &types.RpcStepContext{Config: json.RawMessage(config), Status: status})
+		must(t, err)
+		return r
+	}
+	at := fmt.Sprintf(`"group":"g","kafka":{"brokers":"%s"}`, b.config.Brokers[0])
+	if r := runs(`{`+at+`,"wait":{"lagSeconds":30}}`, nil); r.Phase != types.PhaseSuccessful {
+		t.Errorf("wait: %+v", r)
+	}
+	waiting := runs(`{"approve":{"timeout":"1s"}}`, nil)
+	if waiting.Phase != types.PhaseRunning || waiting.RequeueAfter <= 10*time.Second || !strings.Contains(waiting.Message, "kubectl annotate rollout web naru.dev/approve-canary=v2") {
+		t.Errorf("approve: %+v", waiting)
+	}
+	ro.Annotations[ApproveAnnotation] = "v1"
+	time.Sleep(1100 * time.Millisecond)
+	if r := runs(`{"approve":{"timeout":"1s"}}`, waiting.Status); r.Phase != types.PhaseFailed {
+		t.Errorf("the approval of another version, too late: %+v", r)
+	}
+	ro.Annotations[ApproveAnnotation] = "v2"
+	if r := runs(`{"approve":{}}`, waiting.Status); r.Phase != types.PhaseSuccessful {
+		t.Errorf("approved: %+v", r)
+	}
+	compared := func(fake *osfake.Server) string {
+		return `{` + at + `,"compare":{"opensearch":{"url":"` + fake.URL() + `"},"index":"logs-*","records":800}}`
+	}
+	if r := runs(compared(b.search(101, func(d map[string]any, _ string) map[string]any { return d })), nil); r.Phase != types.PhaseSuccessful || !strings.Contains(r.Message, "800 records") {
+		t.Errorf("compare: %+v", r)
+	}
+	if r := runs(compared(b.search(101, func(d map[string]any, _ string) map[string]any { d["new"] = 1; return d })), nil); r.Phase != types.PhaseFailed || !strings.Contains(r.Message, "new: added") {
+		t.Errorf("compare: %+v", r)
+	}
+	if r := runs(compared(b.search(0, nil)), nil); r.Phase != types.PhaseRunning {
+		t.Errorf("compare without documents: %+v", r)
+	}
+	for _, wrong := range []string{`{}`, `{"wait":{"lagSeconds":1}}`, `{` + at + `,"wait":{"lagSeconds":-1}}`, `{"approve":{"timeout":"x"}}`, `{"approve":{},"x":1}`} {
+		if r := runs(wrong, nil); r.Phase != types.PhaseFailed {
+			t.Errorf("%s: %+v", wrong, r)
+		}
+	}
+	for _, end := range []func(*v1alpha1.Rollout, *types.RpcStepContext) (types.RpcStepResult, types.RpcError){p.Terminate, p.Abort} {
+		if r, err := end(ro, &types.RpcStepContext{}); err.HasError() || r.Phase != types.PhaseSuccessful {
+			t.Errorf("%+v, %v", r, err)
+		}
+	}
+}
+
+func TestRatesAreOfWhatPodsHaveCountedMeanwhile(t *testing.T) {
+	b := startBrokers(t)
+	if _, err := b.admin.SetRoute(t.Context(), "g", "t", func(r *kafka.Route) { *r = kafka.Route{Stable: "v1", Canary: "v2", Weight: 50} }); err != nil {
+		t.Fatal(err)
+	}
+	var grown atomic.Int64
+	pod := func(hash string, in, dead, cpu float64, restarts bool) corev1.Pod {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if user, pass, _ := r.BasicAuth(); user != "naru" || pass != "x" {
+				w.WriteHeader(http.StatusUnauthorized)
+				return
+			}
+			k, began := float64(grown.Load()), 1000.0
+			if restarts {
+				began += k
+			}
+			fmt.Fprintf(w, "# HELP x y\nnaru_pipeline_events_in_total{pipeline=\"a}b\"} %v\nnaru_pipeline_events_in_total{pipeline=\"b\"} %v\nnaru_output_dead_total{plugin=\"o\",name=\"n\"} %v\nprocess_cpu_seconds_total %v\nprocess_start_time_seconds %v\n",
+				in*k, in*k, dead*k, cpu*k, began)
+		}))
+		t.Cleanup(server.Close)
+		_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
+		var n int32
+		_, _ = fmt.Sscan(port, &n)
+		return corev1.Pod{
+			ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprint(hash, port)}, Status: corev1.PodStatus{PodIP: "127.0.0.1"},
+			Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "api", ContainerPort: n}}}}},
+		}
+	}
+	p := newPlatform()
+	pods := map[string][]corev1.Pod{
+		"v1": {pod("v1", 500, 1, 2, false), pod("v1", 1e9, 1e9, 1e9, true)},
+		"v2": {pod("v2", 250, 50, 2, false)},
+	}
+	p.pods = func(_ context.Context, namespace, hash string) ([]corev1.Pod, error) { return pods[hash], nil }
+	p.secret = func(context.Context, string, string) (map[string][]byte, error) {
+		return map[string][]byte{"username": []byte("naru"), "password": []byte("x")}, nil
+	}
+	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: "pipes"}}
+	measure := func(what, condition string) v1alpha1.Measurement {
+		t.Helper()
+		mp := &provider{p}
+		m := metric(condition, fmt.Sprintf(`{"measure":"%s","group":"g","kafka":{"brokers":"%s"},"api":{"secretRef":{"name":"naru-api"}},"window":"1s"}`, what, b.config.Brokers[0]))
+		grown.Add(1)
+		first := mp.Run(run, m)
+		if first.Phase != v1alpha1.AnalysisPhaseRunning || first.ResumeAt == nil {
+			return first
+		}
+		grown.Add(1)
+		return mp.Resume(run, m, first)
+	}
+	for _, c := range []struct {
+		what, condition string
+		phase           v1alpha1.AnalysisPhase
+		value           string
+	}{
+		{"dead-letters", "result.canary <= result.stable + 0.001", v1alpha1.AnalysisPhaseFailed, `"canary":0.1,`},
+		{"cost", "result.ratio <= 2.1", v1alpha1.AnalysisPhaseSuccessful, `"ratio":2,`},
+		{"cost", "result.ratio <= 1.3", v1alpha1.AnalysisPhaseFailed, `"stable":0.002`},
+		{"errors", "result.canary == 0", v1alpha1.AnalysisPhaseSuccessful, `"ratio":1,`},
+		{"cost", "result.nothing > 1", v1alpha1.AnalysisPhaseError, ""},
+	} {
+		if m := measure(c.what, c.condition); m.Phase != c.phase || !strings.Contains(m.Value, c.value) {
+			t.Errorf("%s, %s: %s %s %s", c.what, c.condition, m.Phase, m.Value, m.Message)
+		}
+	}
+	pods["v2"] = nil
+	if m := measure("cost", "result.ratio <= 1"); m.Phase != v1alpha1.AnalysisPhaseInconclusive || !strings.Contains(m.Message, "0 pods of v2") {
+		t.Errorf("no pods: %s %s", m.Phase, m.Message)
+	}
+}
+
+func FuzzMetricsOfPods(f *testing.F) {
+	f.Add("naru_output_dead_total{a=\"}\"} 3\nprocess_cpu_seconds_total 1e3 17\n")
+	f.Add("naru_output_dead_total{")
+	f.Fuzz(func(t *testing.T, s string) {
+		if got, err := parseFigures(strings.NewReader(s)); err != nil && got != (figures{}) && !strings.Contains(err.Error(), "too long") {
+			t.Errorf("%q: %+v with %v", s, got, err)
+		}
+	})
+}
