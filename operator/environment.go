@@ -228,7 +228,7 @@ func (r *Environments) look(ctx context.Context, e *v1alpha1.Environment) outcom
 		defer cancel()
 		d, err := r.declare(looking, e)
 		if err != nil {
-			return outcome{}, err
+			return outcome{}, &invalidError{err}
 		}
 		desired, err := d.desired(looking)
 		if err != nil {
@@ -342,7 +342,7 @@ func (r *Environments) failed(e *v1alpha1.Environment, err error) outcome {
 		o.reason = reasonValues
 	case conflict:
 		o.reason = reasonConflict
-	case invalid:
+	case invalid && !kube && !unreachable(err):
 	case errors.Is(err, errWait):
 		o.state, o.reason, o.again = progressing, reasonSettling, time.Second
 	case moved:

@@ -190,7 +190,7 @@ func (r *Environments) bridged(ctx context.Context, refs references, e *v1alpha1
 	ref := e.Spec.Bridge.SecretRef
 	namespace := cmp.Or(ref.Namespace, e.Namespace)
 	if namespace != e.Namespace && !slices.Contains(r.BridgeNamespaces, namespace) {
-		return &missingError{fmt.Sprintf("the operator may not read the bridge's Secret in the namespace %s for others: --bridge-namespaces allows it", namespace)}
+		return &missingError{fmt.Sprintf("the operator may not read the bridge's Secret in the namespace %s for others: --bridge-namespace allows it", namespace)}
 	}
 	secret, err := refs.secretOf(ctx, namespace, ref.Name)
 	if err != nil {
