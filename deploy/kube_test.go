@@ -49,7 +49,7 @@ func TestARealAPIServerTakesWhatTheChartsRender(t *testing.T) {
 	}
 	kube.ApplyFiles(t, "", "kustomize/namespace.yaml")
 	kube.Apply(t, "naru-system", []byte(render(t, "naru-crds")))
-	for _, namespace := range []string{"flows-dev", "flows-staging"} {
+	for _, namespace := range []string{"flows-dev", "flows-staging", "argocd"} {
 		kube.Apply(t, "", []byte("{apiVersion: v1, kind: Namespace, metadata: {name: "+namespace+"}}"))
 	}
 
@@ -123,6 +123,15 @@ func deletionsAreProtected(t *testing.T, kube *cluster.Kube) {
 	}
 	if err := of("environments", "protected").Delete(t.Context(), "kept", metav1.DeleteOptions{}); err != nil {
 		t.Errorf("an Environment that leaves what it declared: %v", err)
+	}
+	config, _ := kube.As(t, "system:serviceaccount:naru-system:naru", "system:serviceaccounts")
+	operator, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	environments := schema.GroupVersionResource{Group: "naru.dev", Version: "v1alpha1", Resource: "environments"}
+	if err := operator.Resource(environments).Namespace("protected").Delete(t.Context(), "taken", metav1.DeleteOptions{}); err != nil {
+		t.Errorf("the operator cannot delete an Environment whose time is over: %v", err)
 	}
 	approve := []byte(`{"metadata": {"annotations": {"naru.dev/approve-delete": "true"}}}`)
 	if _, err := of("migrations", "protected").Patch(t.Context(), "shop", types.MergePatchType, approve, metav1.PatchOptions{}); err != nil {

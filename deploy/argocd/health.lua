@@ -43,22 +43,12 @@ if holds("Stalled") then
   return health
 end
 
-local spec = obj.spec or {}
-local annotations = metadata.annotations or {}
-if spec.suspend == true or annotations["naru.dev/suspended"] == "true" then
+-- Not on its way, and not broken: somebody asked for it, or has to say something. Ready is False then, with one of these reasons.
+local rests = {Suspended = true, AwaitingApproval = true, Differs = true}
+if conditions.Ready ~= nil and not holds("Ready") and rests[conditions.Ready.reason] then
   health.status = "Suspended"
-  health.message = "suspended"
+  health.message = message("Ready", "suspended")
   return health
-end
-
--- Waits for a person, and for nothing else.
-local waits = {WaitingForApproval = true, AwaitingApproval = true}
-for _, name in ipairs({"Ready", "Reconciling"}) do
-  if conditions[name] ~= nil and waits[conditions[name].reason] and not (name == "Ready" and holds("Ready")) then
-    health.status = "Suspended"
-    health.message = message(name, "waits for approval")
-    return health
-  end
 end
 
 if holds("Ready") then

@@ -23,8 +23,12 @@ if obj.kind == "Migration" then
   actions["approve-cutover"] = action("Approve cutover", "fa-check", manual and not done and annotations["naru.dev/approve-cutover"] ~= "true")
 end
 if obj.kind == "Environment" then
+  local waits = false
+  for _, c in ipairs(status.conditions or {}) do
+    waits = waits or (c.type == "Ready" and c.reason == "AwaitingApproval")
+  end
   local id = status.plan ~= nil and status.plan.id or nil
-  local waits = id ~= nil and id ~= "" and annotations["naru.dev/approve-plan"] ~= id
+  waits = waits and id ~= nil and id ~= "" and annotations["naru.dev/approve-plan"] ~= id
   actions["approve-plan"] = action("Approve this plan", "fa-check", waits)
 end
 return actions
