@@ -62,6 +62,7 @@ const (
 	baseFolder    = "base"
 	overlayFolder = "overlays"
 	environFile   = "env.yaml"
+	kustomizeFile = "kustomization.yaml" // by which the same files become ConfigMaps, for the operator
 	largestFile   = 16 << 20
 )
 
@@ -330,7 +331,7 @@ func (r *reader) folder(folder string) error {
 	var errs []error
 	for _, e := range entries {
 		switch {
-		case e.Name() == environFile, strings.HasPrefix(e.Name(), "."), strings.EqualFold(e.Name(), "README.md"):
+		case e.Name() == environFile, e.Name() == kustomizeFile, strings.HasPrefix(e.Name(), "."), strings.EqualFold(e.Name(), "README.md"):
 		case !e.IsDir():
 			errs = append(errs, fmt.Errorf("%s: objects stand in folders by kind: %s", path.Join(folder, e.Name()), kindNames()))
 		case !slices.Contains(Kinds, Kind(e.Name())):

@@ -133,7 +133,7 @@ var doors = map[string][]string{
 }
 
 // tools are folders beside the layers: programs that tests and benchmarks run.
-var tools = []string{"internal/arch", "internal/testbed", "bench", "deploy"}
+var tools = []string{"internal/arch", "internal/testbed", "bench", "deploy", "examples"}
 
 // interpreters raise and return by panics of their own types, which the calls into them recover, and have tables of methods
 // that look up each other: set in init, as initial values they would depend on themselves.
