@@ -33,12 +33,13 @@ const (
 	KafkaACLs          Kind = "kafka-acls"
 	KafkaQuotas        Kind = "kafka-quotas"
 	KafkaGroups        Kind = "kafka-groups"
+	SavedObjects       Kind = "dashboards"
 )
 
 // Kinds lists the kinds in the order in which they are applied: what others name comes first.
 var Kinds = []Kind{
 	ClusterSettings, IngestPipelines, ComponentTemplates, ISMPolicies, IndexTemplates, Aliases, SnapshotPolicies, ActionGroups, Tenants, Roles, RoleMappings,
-	KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups,
+	KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups, SavedObjects,
 }
 
 // A Key names an object of a cluster.

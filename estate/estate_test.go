@@ -29,7 +29,10 @@ type bench struct {
 	fake   *osfake.Server // nil: a real one
 	client *opensearch.Client
 	kafka  *kafka.Admin
-	now    time.Time
+
+	dashboards *estate.Dashboards
+	flows      estate.Flows
+	now        time.Time
 }
 
 func newBench(t *testing.T) *bench {
@@ -51,7 +54,9 @@ func benchAt(t *testing.T, url string) *bench {
 	return b
 }
 
-func (b *bench) target() *estate.Target { return &estate.Target{Search: b.client, Kafka: b.kafka} }
+func (b *bench) target() *estate.Target {
+	return &estate.Target{Search: b.client, Kafka: b.kafka, Dashboards: b.dashboards, Flows: b.flows}
+}
 
 func noEnv(string) string { return "" }
 

@@ -7,6 +7,7 @@ var (
 	MergePatch = mergePatch
 	Parse      = parse
 	Overlap    = overlap
+	ParseSaved = parseSaved
 )
 
 // Differ gives the fields in which a declared and a live body differ, if nothing was ever applied.

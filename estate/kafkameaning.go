@@ -45,7 +45,7 @@ func (o *Observed) inquire(ctx context.Context, t *Target, changes []Change, now
 	}
 	for i := range changes {
 		ch := &changes[i]
-		if ch.Problem != "" || ch.Action != Create && ch.Action != Update {
+		if ch.Problem != "" || ch.Action != Create && ch.Action != Update && (ch.Action != Delete || ch.Kind != SavedObjects) {
 			continue
 		}
 		live := o.view(ch.Key, ch.bodies(o.Records[ch.Key])...)

@@ -52,6 +52,9 @@ type kind struct {
 	// canon writes a body, declared or live, in the one way in which two that mean the same are equal. It may change
 	// what it is given.
 	canon func(name string, body Body) Body
+	// parse reads a whole object's file, whose name ends as ending says; nil: it is JSON or YAML.
+	parse  func(file string, data []byte, vars variables) (Body, error)
+	ending string
 	// check says what is wrong with a declared body, without the cluster; what the cluster would find it need not find.
 	check func(body Body) error
 	// ask has the cluster say whether it would take the body, and what it would make of it; nil: it cannot.
@@ -110,6 +113,10 @@ var kinds = map[Kind]*kind{
 	KafkaGroups: {
 		what: "consumer group", among: groupsAmong, put: putGroup, remove: removeGroup, canon: canonGroup, check: checkGroup, view: groupView,
 		inquire: askGroup, keep: keepGroup, undo: undoGroup,
+	},
+	SavedObjects: {
+		what: "bundle of saved objects", among: savedAmong, put: putSaved, remove: removeSaved, canon: canonSaved, check: checkSaved, view: savedView,
+		keep: keepSaved, inquire: askSaved, parse: parseSaved, ending: ".ndjson",
 	},
 	Roles: {
 		what: "role", list: listPlain("/_plugins/_security/api/roles"), get: getPlain("/_plugins/_security/api/roles"), put: putSecurity("roles"), remove: removePlain("/_plugins/_security/api/roles"),

@@ -69,6 +69,11 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 		explainQuota(ch)
 	case KafkaGroups:
 		explainGroup(ch)
+	case SavedObjects:
+		explainSaved(ch)
+	}
+	if ch.grave {
+		ch.Risk = High
 	}
 	for i := range ch.Fields {
 		ch.Risk = worse(ch.Risk, ch.Fields[i].Risk)

@@ -51,6 +51,50 @@ func (v variables) in(s string) (any, error) {
 	return out, failed
 }
 
+// known puts values in the place of references below x, in which only those to variables that are declared count: what else looks
+// like one is somebody else's. "$${x}" is the text "${x}" where x is declared.
+func (v variables) known(x any) (any, error) {
+	switch x := x.(type) {
+	case string:
+		return v.inKnown(x)
+	case []any:
+		for i := range x {
+			filled, err := v.known(x[i])
+			if err != nil {
+				return nil, err
+			}
+			x[i] = filled
+		}
+	case map[string]any:
+		for name := range x {
+			filled, err := v.known(x[name])
+			if err != nil {
+				return nil, err
+			}
+			x[name] = filled
+		}
+	}
+	return x, nil
+}
+
+func (v variables) inKnown(s string) (any, error) {
+	foreign := func(name string) bool { _, ours := v[name]; return !ours }
+	if m := reference.FindStringSubmatch(s); m != nil && m[0] == s && foreign(m[1]) {
+		return s, nil
+	}
+	guarded := reference.ReplaceAllStringFunc(s, func(ref string) string {
+		if name := strings.TrimLeft(ref, "$"); foreign(name[1 : len(name)-1]) {
+			return strings.ReplaceAll(ref, "${", "$\x00{") // not a reference any more
+		}
+		return ref
+	})
+	out, err := v.in(guarded)
+	if text, ok := out.(string); ok {
+		return strings.ReplaceAll(text, "$\x00{", "${"), err
+	}
+	return out, err
+}
+
 func (v variables) value(name string) (any, error) {
 	if value, ok := v[name]; ok {
 		return clone(value), nil
@@ -89,6 +133,9 @@ type jsonParser struct {
 	data []byte
 	vars variables
 	d    *json.Decoder
+
+	plain bool // texts are what they are: references are not replaced
+	above int  // lines of the file before data
 }
 
 func (p *jsonParser) document() (any, error) {
@@ -108,15 +155,10 @@ func (p *jsonParser) fail(err error) error {
 	if s, ok := errors.AsType[*json.SyntaxError](err); ok {
 		at = max(s.Offset-1, 0)
 	}
-	return fmt.Errorf("%s: %w", place(p.file, p.data, at), err)
+	before := p.data[:min(int(at), len(p.data))]
+	line := p.above + bytes.Count(before, []byte{'\n'}) + 1
+	return fmt.Errorf("%s:%d:%d: %w", p.file, line, len(before)-bytes.LastIndexByte(before, '\n'), err)
 }
-
-func place(file string, data []byte, at int64) string {
-	before := data[:min(int(at), len(data))]
-	line := bytes.Count(before, []byte{'\n'}) + 1
-	return fmt.Sprintf("%s:%d:%d", file, line, len(before)-bytes.LastIndexByte(before, '\n'))
-}
-
 func (p *jsonParser) token() (json.Token, error) {
 	t, err := p.d.Token()
 	if errors.Is(err, io.EOF) {
@@ -149,6 +191,9 @@ func (p *jsonParser) value(depth int) (any, error) {
 }
 
 func (p *jsonParser) substituted(s string) (any, error) {
+	if p.plain {
+		return s, nil
+	}
 	v, err := p.vars.in(s)
 	if err != nil {
 		return nil, p.fail(err)

@@ -70,6 +70,7 @@ type Change struct {
 	Then *Record `json:"then,omitempty"`
 
 	pending bool // an apply began it and did not finish
+	grave   bool // what it touches was found to make it a high risk
 }
 
 // Seen is the state of an object that a plan was made from. An apply refuses another one.
@@ -92,7 +93,8 @@ type Plan struct {
 	Estate      string            `json:"estate"`
 	Environment string            `json:"environment"`
 	Target      opensearch.Target `json:"target"`
-	Kafka       *kafka.Config     `json:"kafka,omitempty"` // nil: the environment has none
+	Kafka       *kafka.Config     `json:"kafka,omitempty"`      // nil: the environment has none
+	Dashboards  *DashboardsTarget `json:"dashboards,omitempty"` // nil: the environment has none
 	Cluster     Cluster           `json:"cluster"`
 	Commit      Commit            `json:"commit,omitzero"`
 	Made        time.Time         `json:"made"`
@@ -195,7 +197,7 @@ const MostAsked = 100
 
 func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
 	return &Plan{
-		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Kafka: d.Kafka, Commit: d.Commit, Made: now.UTC(),
+		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Kafka: d.Kafka, Dashboards: d.Dashboards, Commit: d.Commit, Made: now.UTC(),
 		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String()}, Changes: []Change{},
 	}
 }

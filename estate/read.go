@@ -28,7 +28,8 @@ type Desired struct {
 	Environment string
 	Estate      string // who owns what it declares, in the cluster's records
 	Target      opensearch.Target
-	Kafka       *kafka.Config // nil: the environment has none
+	Kafka       *kafka.Config     // nil: the environment has none
+	Dashboards  *DashboardsTarget // nil: the environment has none
 	Objects     map[Key]*Declared
 	Repair      []string // patterns KIND/NAME of what `naru drift --repair` may put back
 	Limits      cost.Limits
@@ -51,7 +52,10 @@ type environment struct {
 	Estate string            `json:"estate"`
 	Target opensearch.Target `json:"target"`
 	Kafka  json.RawMessage   `json:"kafka"`
-	Drift  struct {
+
+	Dashboards *DashboardsTarget `json:"dashboards"`
+
+	Drift struct {
 		Repair []string `json:"repair"`
 	} `json:"drift"`
 	Limits  cost.Limits      `json:"limits"`
@@ -137,6 +141,17 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) st
 	}
 	if err := errors.Join(env.Limits.Validate(), env.Measure.Validate()); err != nil {
 		return nil, fmt.Errorf("%s: %w", path.Join(overlay, environFile), err)
+	}
+	if d.Dashboards = env.Dashboards; d.Dashboards != nil {
+		if d.Dashboards.Auth == nil {
+			d.Dashboards.Auth = &d.Target.Auth
+		}
+		if d.Dashboards.TLS == nil {
+			d.Dashboards.TLS = &d.Target.TLS
+		}
+		if err := d.Dashboards.Validate(); err != nil {
+			return nil, fmt.Errorf("%s: dashboards: %w", path.Join(overlay, environFile), err)
+		}
 	}
 	if d.Kafka, err = env.kafka(); err == nil && d.Kafka != nil {
 		err = d.Kafka.Validate()
@@ -266,7 +281,7 @@ func environError(p yamlParser, root *yaml.Node, err error) error {
 		err = fmt.Errorf("%s: want %s, found %s", t.Field, map[bool]string{true: "a list", false: "a text, or keys with values"}[strings.HasPrefix(t.Type.String(), "[]")], t.Value)
 	} else if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
 		key = strings.TrimSuffix(name, `"`)
-		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), variables, drift (repair), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
+		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), dashboards (url, tenant, auth, tls), variables, drift (repair), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
 	} else if s, ok := errors.AsType[*sectionError](err); ok {
 		key = s.section
 		if _, name, ok := strings.Cut(s.text, `unknown key "`); ok {
@@ -370,8 +385,14 @@ func (r *reader) kind(folder string, kind Kind) error {
 		}
 		file := path.Join(dir, e.Name())
 		name, patch, ok := objectName(e.Name())
-		if !ok || e.IsDir() {
-			errs = append(errs, fmt.Errorf("%s: an object is a file NAME.json or NAME.yaml, a patch NAME.patch.json or NAME.patch.yaml", file))
+		of := "NAME.json or NAME.yaml"
+		if end := kinds[kind].ending; end != "" {
+			if of = "NAME" + end; !patch {
+				name, ok = strings.CutSuffix(e.Name(), end)
+			}
+		}
+		if !ok || name == "" || e.IsDir() {
+			errs = append(errs, fmt.Errorf("%s: an object is a file %s, a patch NAME.patch.json or NAME.patch.yaml", file, of))
 			continue
 		}
 		if other, twice := seen[name]; twice {
@@ -400,7 +421,11 @@ func (r *reader) object(file string, key Key, patch, base bool) error {
 	if err != nil {
 		return err
 	}
-	v, err := parse(file, data, r.vars)
+	read := parse
+	if own := kinds[key.Kind].parse; own != nil && !patch {
+		read = func(file string, data []byte, vars variables) (any, error) { return own(file, data, vars) }
+	}
+	v, err := read(file, data, r.vars)
 	if err != nil {
 		return err
 	}
@@ -448,7 +473,7 @@ func (d *Desired) check() error {
 			}
 		}
 	}
-	errs = append(errs, checkScopes(d), checkEntities(d))
+	errs = append(errs, checkScopes(d), checkEntities(d), checkOwners(d))
 	for _, pattern := range d.Repair {
 		kind, _, _ := strings.Cut(pattern, "/")
 		if _, err := path.Match(pattern, ""); err != nil || !slices.Contains(Kinds, Kind(kind)) {

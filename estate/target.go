@@ -11,9 +11,10 @@ import (
 // A Target is the live systems of an environment. What an environment does not have is nil; only Search is always there,
 // since it keeps the records of all of them.
 type Target struct {
-	Search *opensearch.Client
-	Kafka  *kafka.Admin
-	Flows  Flows
+	Search     *opensearch.Client
+	Kafka      *kafka.Admin
+	Dashboards *Dashboards
+	Flows      Flows
 }
 
 // Flows is a place where flows and pipelines run: an operator's custom resources, say. Both kinds are one namespace of
@@ -31,8 +32,9 @@ type Flows interface {
 
 // systems says where an environment's live systems are.
 type systems struct {
-	search opensearch.Target
-	kafka  *kafka.Config
+	search     opensearch.Target
+	kafka      *kafka.Config
+	dashboards *DashboardsTarget
 }
 
 // connect connects to each system that there is, and says at once if one does not answer.
@@ -49,23 +51,33 @@ func (s systems) connect(ctx context.Context, getenv func(string) string) (*Targ
 			return nil, err
 		}
 	}
+	if s.dashboards != nil {
+		if t.Dashboards, err = s.dashboards.Connect(ctx, getenv); err != nil {
+			t.Close()
+			return nil, err
+		}
+	}
 	return t, nil
 }
 
 // Connect connects to the environment's systems. There is no place for flows: who has one sets it. The target is to be
 // closed.
 func (d *Desired) Connect(ctx context.Context, getenv func(string) string) (*Target, error) {
-	return systems{d.Target, d.Kafka}.connect(ctx, getenv)
+	return systems{d.Target, d.Kafka, d.Dashboards}.connect(ctx, getenv)
 }
 
 // Connect connects to the systems that the plan was made for, as Desired.Connect does.
 func (p *Plan) Connect(ctx context.Context, getenv func(string) string) (*Target, error) {
-	return systems{p.Target, p.Kafka}.connect(ctx, getenv)
+	return systems{p.Target, p.Kafka, p.Dashboards}.connect(ctx, getenv)
 }
 
 // has says that the environment lacks the system that a kind is of; nil: it has it.
 func (t *Target) has(k Kind) error {
-	switch k {
+	switch k { //nolint:exhaustive // the others are of the cluster
+	case SavedObjects:
+		if t.Dashboards == nil {
+			return fmt.Errorf("%w: env.yaml has no dashboards, which says where OpenSearch Dashboards is", errNoAPI)
+		}
 	case KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups:
 		if t.Kafka == nil {
 			return fmt.Errorf("%w: env.yaml has no kafka, which says where its brokers are", errNoAPI)

@@ -142,6 +142,16 @@ const (
 
 // Connect opens the target and asks what it is.
 func (t Target) Connect(ctx context.Context, getenv func(string) string) (*Client, error) {
+	c, err := t.Open(ctx, getenv, nil)
+	if err != nil {
+		return nil, err
+	}
+	return c, c.ask(ctx)
+}
+
+// Open makes a client that sends the headers with each request, and sends nothing: what answers may be something else than a
+// cluster that takes the same users, like OpenSearch Dashboards.
+func (t Target) Open(ctx context.Context, getenv func(string) string, headers http.Header) (*Client, error) {
 	if err := t.Validate(); err != nil {
 		return nil, err
 	}
@@ -149,7 +159,7 @@ func (t Target) Connect(ctx context.Context, getenv func(string) string) (*Clien
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{target: t, hint: "; set NARU_USERNAME and NARU_PASSWORD"}
+	c := &Client{target: t, headers: headers, hint: "; set NARU_USERNAME and NARU_PASSWORD"}
 	for _, raw := range t.URLs {
 		c.hosts = append(c.hosts, &host{url: strings.TrimSuffix(raw, "/")})
 	}
@@ -168,7 +178,7 @@ func (t Target) Connect(ctx context.Context, getenv func(string) string) (*Clien
 	if c.auth, err = t.Auth.signer(ctx, getenv); err != nil {
 		return nil, err
 	}
-	return c, c.ask(ctx)
+	return c, nil
 }
 
 func (t *TLS) config() (*tls.Config, error) {
@@ -537,7 +547,8 @@ func (c *Client) refusal(resp *http.Response) error {
 		return e
 	}
 	var answer struct {
-		Error json.RawMessage `json:"error"`
+		Error   json.RawMessage `json:"error"`
+		Message string          `json:"message"` // of Dashboards, whose error is a text
 	}
 	if json.Unmarshal(b, &answer) == nil && len(answer.Error) > 0 {
 		var cause reason
@@ -547,6 +558,9 @@ func (c *Client) refusal(resp *http.Response) error {
 			var text string
 			if json.Unmarshal(answer.Error, &text) == nil {
 				e.Reason = text
+				if answer.Message != "" {
+					e.Reason += ": " + answer.Message
+				}
 			}
 		}
 	} else {
