@@ -79,7 +79,7 @@ func (b Bytes) String() string {
 	case name == "B":
 	case v < 9.95:
 		digits = 2
-	case v < 999.5:
+	case v < 99.5:
 		digits = 1
 	}
 	return strconv.FormatFloat(v, 'f', digits, 64) + " " + name
