@@ -19,6 +19,7 @@ import (
 
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/estate/measure"
 )
 
 // An Action is what is done to an object.
@@ -101,6 +102,7 @@ type Plan struct {
 	Changes     []Change          `json:"changes"` // in the order in which they are applied
 	Unchanged   int               `json:"unchanged"`
 	Notes       []string          `json:"notes,omitempty"`
+	Measure     measure.Settings  `json:"measure,omitzero"` // how its apply is measured, unless told
 }
 
 // A Cluster is what a plan is for, and no other.
@@ -187,6 +189,9 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 	for i := range p.Changes {
 		explain(&p.Changes[i], d, o, now)
 	}
+	if err := p.hold(ctx, t, d, now); err != nil {
+		return nil, err
+	}
 	p.order()
 	p.finish()
 	return p, nil
@@ -198,7 +203,7 @@ const MostAsked = 100
 func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
 	return &Plan{
 		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Kafka: d.Kafka, Dashboards: d.Dashboards, Commit: d.Commit, Made: now.UTC(),
-		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String()}, Changes: []Change{},
+		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String()}, Changes: []Change{}, Measure: d.Measure,
 	}
 }
 

@@ -33,6 +33,7 @@ type Desired struct {
 	Objects     map[Key]*Declared
 	Repair      []string // patterns KIND/NAME of what `naru drift --repair` may put back
 	Limits      cost.Limits
+	Costs       cost.Model // prices.yaml and sizing.yaml beside base/ and overlays/
 	Measure     measure.Settings
 	Commit      Commit
 }
@@ -135,9 +136,13 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) st
 	if err := errors.Join(r.folder(baseFolder), r.folder(overlay)); err != nil {
 		return nil, err
 	}
+	costs, err := readModel(fsys)
+	if err != nil {
+		return nil, err
+	}
 	d := &Desired{
 		Environment: name, Estate: cmp.Or(env.Estate, name), Target: env.Target, Objects: r.objects, Repair: env.Drift.Repair,
-		Limits: env.Limits, Measure: env.Measure,
+		Limits: env.Limits, Costs: costs, Measure: env.Measure,
 	}
 	if err := errors.Join(env.Limits.Validate(), env.Measure.Validate()); err != nil {
 		return nil, fmt.Errorf("%s: %w", path.Join(overlay, environFile), err)

@@ -257,28 +257,51 @@ func (m *Model) check(f *Facts, families []*Family, objects *Objects, l Limits) 
 	if l.Zero() {
 		return nil
 	}
-	_, steady := m.totals(f, families, objects, nil)
-	s := m.state(f, steady, f.topics(objects), true)
-	var out []Exceeded
-	over := func(limit string, most, value float64, format string, args ...any) {
-		if most > 0 && value > most {
-			out = append(out, Exceeded{limit, most, value, fmt.Sprintf(format, args...)})
-		}
-	}
-	over("storage", float64(l.Storage), float64(s.Need.Disk), "it needs disks of %s, more than %s: %s", s.Need.Disk, l.Storage, s.Need.DiskHow)
-	over("shards", float64(l.Shards), float64(s.Shards), "it has %d shards, more than %d", s.Shards, l.Shards)
+	s := m.will(f, families, objects)
 	why := ""
 	for _, p := range s.Need.Parts {
 		if p.What == s.Need.By {
 			why = p.How
 		}
 	}
-	over("nodes", float64(l.Nodes), float64(s.Need.Nodes), "it needs %d data nodes, more than %d: %s", s.Need.Nodes, l.Nodes, why)
+	var out []Exceeded
+	values := s.values()
+	over := func(limit string, most float64, format string, args ...any) {
+		if value, known := values[limit]; known && most > 0 && value > most {
+			out = append(out, Exceeded{limit, most, value, fmt.Sprintf(format, args...)})
+		}
+	}
+	over("storage", float64(l.Storage), "it needs disks of %s, more than %s: %s", s.Need.Disk, l.Storage, s.Need.DiskHow)
+	over("shards", float64(l.Shards), "it has %d shards, more than %d", s.Shards, l.Shards)
+	over("nodes", float64(l.Nodes), "it needs %d data nodes, more than %d: %s", s.Need.Nodes, l.Nodes, why)
 	if s.Kafka != nil {
-		over("brokers", float64(l.Brokers), float64(s.Kafka.Brokers), "it needs %d brokers, more than %d", s.Kafka.Brokers, l.Brokers)
+		over("brokers", float64(l.Brokers), "it needs %d brokers, more than %d", s.Kafka.Brokers, l.Brokers)
 	}
 	if s.Money != nil {
-		over("monthly", l.Monthly, s.Money.Monthly, "it costs %.2f %s a month, more than %.2f (prices of %s)", s.Money.Monthly, s.Money.Currency, l.Monthly, s.Money.Valid)
+		over("monthly", l.Monthly, "it costs %.2f %s a month, more than %.2f (prices of %s)", s.Money.Monthly, s.Money.Currency, l.Monthly, s.Money.Valid)
 	}
 	return out
+}
+
+// will is the state of the environment once all is as objects have it.
+func (m *Model) will(f *Facts, families []*Family, objects *Objects) State {
+	_, steady := m.totals(f, families, objects, nil)
+	return m.state(f, steady, f.topics(objects), true)
+}
+
+// Values are what limits are held against, by their names, once all is as objects have it. What is not known is not there.
+func (m *Model) Values(f *Facts, objects *Objects) map[string]float64 {
+	s := m.will(f, f.families(m.constants()), objects)
+	return s.values()
+}
+
+func (s *State) values() map[string]float64 {
+	v := map[string]float64{"storage": float64(s.Need.Disk), "shards": float64(s.Shards), "nodes": float64(s.Need.Nodes)}
+	if s.Kafka != nil {
+		v["brokers"] = float64(s.Kafka.Brokers)
+	}
+	if s.Money != nil {
+		v["monthly"] = s.Money.Monthly
+	}
+	return v
 }
