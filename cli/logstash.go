@@ -261,7 +261,7 @@ func hasBlock(text, section string) bool {
 // compileLogstash compiles pipelines, and tells all that is wrong with them.
 func (c *common) compileLogstash(pipelines []logstashPipeline) ([]*logstash.Pipeline, error) {
 	out := make([]*logstash.Pipeline, len(pipelines))
-	wrong := 0
+	var wrong wrongConfiguration
 	for i := range pipelines {
 		read, compile := pipelines[i].options(c)
 		compile.Role = pipelines[i].role
@@ -272,14 +272,31 @@ func (c *common) compileLogstash(pipelines []logstashPipeline) ([]*logstash.Pipe
 		for _, e := range problems.Errors {
 			writeProblem(c.Stderr, "", e)
 		}
-		wrong += len(problems.Errors)
+		wrong.problems = append(wrong.problems, problems.Errors...)
 		out[i] = p
 	}
-	if wrong == 0 {
+	if len(wrong.problems) == 0 {
 		return out, nil
 	}
 	err := closePipelines(out)
-	return nil, errors.Join(fmt.Errorf("the configuration is wrong: %s", plural(int64(wrong), "error")), err)
+	return nil, errors.Join(&wrong, err)
+}
+
+// wrongConfiguration is the error of pipelines whose problems have been printed.
+type wrongConfiguration struct{ problems syntax.Errors }
+
+func (w *wrongConfiguration) Error() string {
+	return "the configuration is wrong: " + plural(int64(len(w.problems)), "error")
+}
+
+// first is the same with the first problems, for those who do not see what was printed.
+func (w *wrongConfiguration) first() string {
+	const few = 3
+	lines := []string{w.Error()}
+	for i := range w.problems[:min(few, len(w.problems))] {
+		lines = append(lines, w.problems[i].Error())
+	}
+	return strings.Join(lines, "\n")
 }
 
 func closePipelines(pipelines []*logstash.Pipeline) error {

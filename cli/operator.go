@@ -54,7 +54,9 @@ Deployed by the chart deploy/charts/naru; docs/operator.md says what it does.`,
 	flags.StringVar(&f.MetricsAddress, "metrics-address", "", "answer /metrics at `ADDRESS`; with NARU_METRICS_TOKEN only to who shows that token; the default is nowhere")
 	flags.DurationVar(&f.Interval, "interval", 0, "ask pods how far they are every `DURATION`; the default is 30s")
 	flags.StringSliceVar(&f.BridgeNamespaces, "bridge-namespace", nil, "let Environments name a bridge's Secret in `NAMESPACE`, too; repeatable")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return c.operate(cmd.Context(), f, cmd.Flags().Changed("log-level")) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		return c.operate(cmd.Context(), f, cmd.Flags().Changed("log-level"))
+	}
 	return cmd
 }
 

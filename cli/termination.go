@@ -2,6 +2,7 @@ package cli
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -20,6 +21,9 @@ func (env *Env) leave(command string, e *exitError) {
 	m.Command, m.Exit = command, e.code
 	if e.err != nil {
 		m.Reason = e.err.Error()
+	}
+	if w, ok := errors.AsType[*wrongConfiguration](e.err); ok {
+		m.Reason = w.first()
 	}
 	if err := m.Write(file); err != nil {
 		fmt.Fprintf(env.Stderr, "%s: %v\n", command, err)

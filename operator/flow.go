@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
@@ -323,6 +324,8 @@ func (l *look) send(ctx context.Context, live, child client.Object) error {
 		if s := l.memory.sent[key]; s.digest == sum && s.generation == live.GetGeneration() {
 			return nil
 		}
+	} else if err := l.free(ctx, u.GroupVersionKind(), u.GetName()); err != nil {
+		return err
 	}
 	u, err = apply(ctx, l.Client, l.flow, child)
 	if err != nil {
@@ -331,6 +334,17 @@ func (l *look) send(ctx context.Context, live, child client.Object) error {
 	}
 	l.memory.sent[key] = sentObject{sum, u.GetGeneration()}
 	return nil
+}
+
+// free says whether the name of a child that is to be made is nobody else's. The cache knows only what naru has made, and server-side
+// apply would take over what it finds.
+func (l *look) free(ctx context.Context, kind schema.GroupVersionKind, name string) error {
+	there := metadataOnly(kind)
+	err := l.Reader.Get(ctx, types.NamespacedName{Namespace: l.flow.Namespace, Name: name}, there)
+	if apierrors.IsNotFound(err) {
+		return nil
+	}
+	return cmp.Or(err, own(l.flow, kind.Kind, there))
 }
 
 // find gets a child by name; false: it is not there.

@@ -309,7 +309,7 @@ func (l *look) judge(live, meant *appsv1.Deployment, revision string) outcome {
 		}
 	}
 	if st.UpdatedReplicas < want || st.AvailableReplicas < want || st.Replicas > st.UpdatedReplicas {
-		message := fmt.Sprintf("%d of %d pods of revision %s are ready%s", min(st.AvailableReplicas, st.UpdatedReplicas), want, revision, by)
+		message := fmt.Sprintf("%d of %d pods of revision %s are ready%s", l.readyOf(revision), want, revision, by)
 		if why != "" {
 			return outcome{state: progressing, reason: "PodsFail", message: message + "; " + why}
 		}
@@ -324,14 +324,18 @@ func (l *look) judge(live, meant *appsv1.Deployment, revision string) outcome {
 // judgeRollout says how a pipeline is that an Argo Rollout runs: its revision is there to be taken. How far it is taken, the Rollout says.
 func (l *look) judgeRollout(revision string) outcome {
 	s := &l.flow.Status
-	of := 0
-	for i := range l.pods {
-		if l.pods[i].Labels[v1alpha1.RevisionLabel] == revision && podReady(&l.pods[i]) {
-			of++
-		}
-	}
 	if why := trouble(l.pods, revision); why != "" {
 		return outcome{state: progressing, reason: "PodsFail", message: why}
 	}
-	return outcome{state: ready, reason: "Rendered", message: fmt.Sprintf("revision %s is there for an Argo Rollout, which has %d pods of it ready, and %d pods in all", revision, of, s.Replicas)}
+	return outcome{state: ready, reason: "Rendered", message: fmt.Sprintf("revision %s is there for an Argo Rollout, which has %d pods of it ready, and %d pods in all", revision, l.readyOf(revision), s.Replicas)}
+}
+
+// readyOf counts the pods of a revision that are ready.
+func (l *look) readyOf(revision string) (n int) {
+	for i := range l.pods {
+		if p := &l.pods[i]; p.Labels[v1alpha1.RevisionLabel] == revision && podReady(p) && p.DeletionTimestamp.IsZero() {
+			n++
+		}
+	}
+	return n
 }
