@@ -23,7 +23,7 @@ one. See also naru plan, naru apply and naru drift.`,
 		},
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
 	})
-	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvLogCommand(c))
+	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvRenderCommand(c), newEnvLogCommand(c))
 }
 
 func newEnvListCommand(c *common) *cobra.Command {

@@ -379,7 +379,7 @@ func TestMistakesInExportsAreSaidWithTheirPlace(t *testing.T) {
 		{"a.ndjson", "{\"id\":\"x\",\"type\":\"search\"}\n", "search/x has no attributes"},
 		{"a.ndjson", "{\"exportedCount\":0,\"missingReferences\":[{\"id\":\"x\",\"type\":\"search\"}]}\n", "lacks objects that others refer to"},
 		{"a.ndjson", "\n", "there is no saved object in it"},
-		{"a.json", "{}", "an object is a file NAME.ndjson, a patch NAME.patch.json"},
+		{"a.json", "{}", "want the lines of an export of saved objects"},
 	} {
 		b := &bench{t: t, dir: t.TempDir()}
 		b.file("overlays/prod/env.yaml", "target: {urls: [\"http://127.0.0.1:1\"]}\ndashboards: {url: \"http://127.0.0.1:1\"}\n")

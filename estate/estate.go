@@ -34,12 +34,14 @@ const (
 	KafkaQuotas        Kind = "kafka-quotas"
 	KafkaGroups        Kind = "kafka-groups"
 	SavedObjects       Kind = "dashboards"
+	Pipelines          Kind = "pipelines"
+	FlowSpecs          Kind = "flows"
 )
 
 // Kinds lists the kinds in the order in which they are applied: what others name comes first.
 var Kinds = []Kind{
 	ClusterSettings, IngestPipelines, ComponentTemplates, ISMPolicies, IndexTemplates, Aliases, SnapshotPolicies, ActionGroups, Tenants, Roles, RoleMappings,
-	KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups, SavedObjects,
+	KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups, SavedObjects, Pipelines, FlowSpecs,
 }
 
 // A Key names an object of a cluster.

@@ -118,6 +118,11 @@ var kinds = map[Kind]*kind{
 		what: "bundle of saved objects", among: savedAmong, put: putSaved, remove: removeSaved, canon: canonSaved, check: checkSaved, view: savedView,
 		keep: keepSaved, inquire: askSaved, parse: parseSaved, ending: ".ndjson",
 	},
+	Pipelines: {
+		what: "pipeline", list: listFlows, get: getFlow, put: putFlow, remove: removeFlow, canon: canonFlow, check: checkFlow, view: flowView,
+		parse: parsePipeline, ending: ".conf",
+	},
+	FlowSpecs: {what: "flow", list: listFlows, get: getFlow, put: putFlow, remove: removeFlow, canon: canonFlow, check: checkFlow, view: flowView},
 	Roles: {
 		what: "role", list: listPlain("/_plugins/_security/api/roles"), get: getPlain("/_plugins/_security/api/roles"), put: putSecurity("roles"), remove: removePlain("/_plugins/_security/api/roles"),
 		canon: canonSecurity, check: fine,

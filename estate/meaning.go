@@ -71,6 +71,8 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 		explainGroup(ch)
 	case SavedObjects:
 		explainSaved(ch)
+	case Pipelines, FlowSpecs:
+		explainFlow(ch, o)
 	}
 	if ch.grave {
 		ch.Risk = High

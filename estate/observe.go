@@ -57,7 +57,7 @@ func Observe(ctx context.Context, t *Target, d *Desired) (*Observed, error) {
 	}
 	o.Records = recorded
 	for key := range d.Objects {
-		if err := o.Missing[key.Kind]; err != nil {
+		if err := o.Missing[key.Kind]; err != nil && !errors.Is(err, errNoPlace) {
 			return nil, fmt.Errorf("%s: %w", d.Objects[key].Files[0], err)
 		}
 	}

@@ -182,7 +182,7 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 	if unasked > 0 {
 		p.Notes = append(p.Notes, fmt.Sprintf("the cluster was asked about %d changes only, whether it would take them, and not about %d more (--ask-all asks about each)", MostAsked, unasked))
 	}
-	p.Notes = append(p.Notes, o.unseen(d)...)
+	p.Notes = append(p.Notes, slices.Concat(d.Notes, o.unseen(d))...)
 	if err := o.inquire(ctx, t, p.Changes, now); err != nil {
 		return nil, err
 	}
@@ -247,8 +247,9 @@ func ReadPlan(file string) (*Plan, error) {
 func (o *Observed) relevant(d *Desired) []Key {
 	all := map[Key]bool{}
 	for key := range d.Objects {
-		all[key] = true
+		all[key] = o.Missing[key.Kind] == nil
 	}
+	maps.DeleteFunc(all, func(_ Key, there bool) bool { return !there })
 	for key, r := range o.Records {
 		if r.ownedBy(d) && kinds[key.Kind] != nil && o.Missing[key.Kind] == nil {
 			all[key] = true
@@ -261,11 +262,20 @@ func (o *Observed) relevant(d *Desired) []Key {
 func (o *Observed) unseen(d *Desired) []string {
 	count := map[Kind]int{}
 	for key, r := range o.Records {
-		if r.ownedBy(d) && o.Missing[key.Kind] != nil {
+		if r.ownedBy(d) && o.Missing[key.Kind] != nil && d.Objects[key] == nil {
 			count[key.Kind]++
 		}
 	}
 	var notes []string
+	elsewhere := 0
+	for key := range d.Objects {
+		if o.Missing[key.Kind] != nil {
+			elsewhere++
+		}
+	}
+	if elsewhere > 0 {
+		notes = append(notes, things(elsewhere, "flow or pipeline is", "flows and pipelines are")+" declared, and nothing here runs them: they are for the operator, by `naru env render`")
+	}
 	for _, k := range Kinds {
 		if n := count[k]; n > 0 {
 			notes = append(notes, fmt.Sprintf("%s left alone, which %s applied once: %s", things(n, "object of "+string(k)+" is", "objects of "+string(k)+" are"), map[bool]string{true: "was", false: "were"}[n == 1], o.Missing[k]))
@@ -331,6 +341,9 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 		ch.Outside = !equal(was, lastObserved)
 	}
 	switch {
+	case declared == nil && d.Objects[key.twin()] != nil: // it stands in another folder now
+		ch.Action = Forget
+		return ch
 	case declared == nil:
 		return ch.gone(live, r, was)
 	case live == nil:

@@ -12,6 +12,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
@@ -20,6 +21,7 @@ import (
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate/cost"
 	"github.com/narudata/naru/estate/measure"
+	"github.com/narudata/naru/flow/stage"
 )
 
 // Desired is what a directory declares for one environment.
@@ -36,6 +38,11 @@ type Desired struct {
 	Costs       cost.Model // prices.yaml and sizing.yaml beside base/ and overlays/
 	Measure     measure.Settings
 	Commit      Commit
+
+	Retention map[string]time.Duration // how old indices of a pattern become
+	Sampling  *stage.Sample            // of flows, and of clones; nil: all records
+	Masking   *stage.Mask              // of flows, and of clones; nil: nothing
+	Notes     []string                 // what is worth a look, and no mistake
 }
 
 // Declared is one object that is declared.
@@ -55,6 +62,9 @@ type environment struct {
 	Kafka  json.RawMessage   `json:"kafka"`
 
 	Dashboards *DashboardsTarget `json:"dashboards"`
+	Retention  map[string]string `json:"retention"`
+	Sampling   json.RawMessage   `json:"sampling"`
+	Masking    json.RawMessage   `json:"masking"`
 
 	Drift struct {
 		Repair []string `json:"repair"`
@@ -158,13 +168,22 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) st
 			return nil, fmt.Errorf("%s: dashboards: %w", path.Join(overlay, environFile), err)
 		}
 	}
+	if d.Retention, err = retentionOf(env.Retention); err == nil {
+		d.Sampling, d.Masking, err = env.stages()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path.Join(overlay, environFile), err)
+	}
+	d.Notes = append(r.strangers, d.disagreements()...)
 	if d.Kafka, err = env.kafka(); err == nil && d.Kafka != nil {
 		err = d.Kafka.Validate()
 	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: kafka: %w", path.Join(overlay, environFile), err)
 	}
-	return d, errors.Join(context.Cause(ctx), d.check())
+	err = errors.Join(context.Cause(ctx), d.check())
+	d.prepend()
+	return d, err
 }
 
 type reader struct {
@@ -172,6 +191,8 @@ type reader struct {
 	getenv  func(string) string
 	vars    variables
 	objects map[Key]*Declared
+
+	strangers []string // references that may be misspelled
 }
 
 func (r *reader) read(file string) ([]byte, error) {
@@ -221,11 +242,11 @@ func (r *reader) environ(file string, env *environment) error {
 	}
 	d := json.NewDecoder(strings.NewReader(string(text(v))))
 	d.DisallowUnknownFields()
-	under := slices.Clone(env.Kafka) // a decoder writes into what is there
+	under, sampling, masking := slices.Clone(env.Kafka), slices.Clone(env.Sampling), slices.Clone(env.Masking) // a decoder writes into what is there
 	if err := d.Decode(env); err != nil {
 		return environError(p, &rest, err)
 	}
-	env.Kafka = merged(under, env.Kafka)
+	env.Kafka, env.Sampling, env.Masking = merged(under, env.Kafka), merged(sampling, env.Sampling), merged(masking, env.Masking)
 	if _, err := env.kafka(); err != nil {
 		return environError(p, &rest, err)
 	}
@@ -244,7 +265,7 @@ func merged(under, over json.RawMessage) json.RawMessage {
 
 // kafka gives the section kafka, whose keys are those of the file that `naru kafka --config` takes. nil: there is none.
 func (env *environment) kafka() (*kafka.Config, error) {
-	if len(env.Kafka) == 0 || string(env.Kafka) == "null" {
+	if nothing(env.Kafka) {
 		return nil, nil
 	}
 	var c kafkaSection
@@ -286,7 +307,7 @@ func environError(p yamlParser, root *yaml.Node, err error) error {
 		err = fmt.Errorf("%s: want %s, found %s", t.Field, map[bool]string{true: "a list", false: "a text, or keys with values"}[strings.HasPrefix(t.Type.String(), "[]")], t.Value)
 	} else if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
 		key = strings.TrimSuffix(name, `"`)
-		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), dashboards (url, tenant, auth, tls), variables, drift (repair), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
+		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), dashboards (url, tenant, auth, tls), retention, sampling (rate, by), masking (fields, keyFile), variables, drift (repair), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
 	} else if s, ok := errors.AsType[*sectionError](err); ok {
 		key = s.section
 		if _, name, ok := strings.Cut(s.text, `unknown key "`); ok {
@@ -392,8 +413,9 @@ func (r *reader) kind(folder string, kind Kind) error {
 		name, patch, ok := objectName(e.Name())
 		of := "NAME.json or NAME.yaml"
 		if end := kinds[kind].ending; end != "" {
-			if of = "NAME" + end; !patch {
-				name, ok = strings.CutSuffix(e.Name(), end)
+			of = "NAME" + end
+			if whole, own := strings.CutSuffix(e.Name(), end); own {
+				name, ok = whole, true
 			}
 		}
 		if !ok || name == "" || e.IsDir() {
@@ -427,8 +449,9 @@ func (r *reader) object(file string, key Key, patch, base bool) error {
 		return err
 	}
 	read := parse
-	if own := kinds[key.Kind].parse; own != nil && !patch {
+	if own := kinds[key.Kind].parse; own != nil && strings.HasSuffix(file, kinds[key.Kind].ending) {
 		read = func(file string, data []byte, vars variables) (any, error) { return own(file, data, vars) }
+		r.strangers = append(r.strangers, strangers(file, data, r.vars)...)
 	}
 	v, err := read(file, data, r.vars)
 	if err != nil {
@@ -478,7 +501,7 @@ func (d *Desired) check() error {
 			}
 		}
 	}
-	errs = append(errs, checkScopes(d), checkEntities(d), checkOwners(d))
+	errs = append(errs, checkScopes(d), checkEntities(d), checkOwners(d), checkFlows(d))
 	for _, pattern := range d.Repair {
 		kind, _, _ := strings.Cut(pattern, "/")
 		if _, err := path.Match(pattern, ""); err != nil || !slices.Contains(Kinds, Kind(kind)) {

@@ -71,9 +71,16 @@ func (p *Plan) Connect(ctx context.Context, getenv func(string) string) (*Target
 	return systems{p.Target, p.Kafka, p.Dashboards}.connect(ctx, getenv)
 }
 
+// errNoPlace is that nothing runs flows and pipelines here.
+var errNoPlace = fmt.Errorf("%w: nothing here runs flows", errNoAPI)
+
 // has says that the environment lacks the system that a kind is of; nil: it has it.
 func (t *Target) has(k Kind) error {
 	switch k { //nolint:exhaustive // the others are of the cluster
+	case Pipelines, FlowSpecs:
+		if t.Flows == nil {
+			return errNoPlace
+		}
 	case SavedObjects:
 		if t.Dashboards == nil {
 			return fmt.Errorf("%w: env.yaml has no dashboards, which says where OpenSearch Dashboards is", errNoAPI)
