@@ -132,7 +132,7 @@ func (f *Facts) lookNodes(ctx context.Context, c *opensearch.Client) error {
 			} `json:"jvm"`
 		} `json:"nodes"`
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_nodes/os,jvm?filter_path=nodes.*.name,nodes.*.roles,nodes.*.os.allocated_processors,nodes.*.jvm.start_time_in_millis,nodes.*.jvm.mem.heap_max_in_bytes", nil, &infos); err != nil {
+	if err := c.JSON(ctx, http.MethodGet, "/_nodes/os,jvm?filter_path=nodes.*.name,nodes.*.roles,nodes.*.os.allocated_processors,nodes.*.jvm.start_time_in_millis,nodes.*.jvm.mem.heap_max_in_bytes,error", nil, &infos); err != nil {
 		return fmt.Errorf("list the nodes of %s: %w", c, err)
 	}
 	var stats struct {
@@ -155,7 +155,7 @@ func (f *Facts) lookNodes(ctx context.Context, c *opensearch.Client) error {
 			} `json:"fs"`
 		} `json:"nodes"`
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_nodes/stats/os,jvm,fs?filter_path=nodes.*.os.mem.total_in_bytes,nodes.*.jvm.mem.heap_used_percent,nodes.*.fs.total.total_in_bytes,nodes.*.fs.total.available_in_bytes", nil, &stats); err != nil {
+	if err := c.JSON(ctx, http.MethodGet, "/_nodes/stats/os,jvm,fs?filter_path=nodes.*.os.mem.total_in_bytes,nodes.*.jvm.mem.heap_used_percent,nodes.*.fs.total.total_in_bytes,nodes.*.fs.total.available_in_bytes,error", nil, &stats); err != nil {
 		f.Missing = append(f.Missing, "disks of the nodes: "+err.Error())
 	}
 	for id, n := range infos.Nodes {
@@ -200,7 +200,7 @@ func (f *Facts) lookShards(ctx context.Context, c *opensearch.Client) error {
 			} `json:"target"`
 		} `json:"shards"`
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_recovery?expand_wildcards=all&filter_path=*.shards.id,*.shards.stop_time_in_millis,*.shards.target.id", nil, &recoveries); err != nil {
+	if err := c.JSON(ctx, http.MethodGet, "/_recovery?expand_wildcards=all&filter_path=*.shards.id,*.shards.stop_time_in_millis,*.shards.target.id,error", nil, &recoveries); err != nil {
 		f.Missing = append(f.Missing, "since when shards are on their nodes: "+err.Error())
 	}
 	type copyOf struct {
@@ -273,7 +273,7 @@ func (f *Facts) lookCodecs(ctx context.Context, c *opensearch.Client) error {
 			} `json:"index"`
 		} `json:"settings"`
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_settings?expand_wildcards=all&filter_path=*.settings.index.codec", nil, &all); err != nil {
+	if err := c.JSON(ctx, http.MethodGet, "/_settings?expand_wildcards=all&filter_path=*.settings.index.codec,error", nil, &all); err != nil {
 		return err
 	}
 	for _, x := range f.Indices {
@@ -296,7 +296,7 @@ func (f *Facts) lookSettings(ctx context.Context, c *opensearch.Client) error {
 		Transient  level `json:"transient"`
 		Defaults   level `json:"defaults"`
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_cluster/settings?include_defaults=true&filter_path=*.cluster.max_shards_per_node", nil, &answer); err != nil {
+	if err := c.JSON(ctx, http.MethodGet, "/_cluster/settings?include_defaults=true&filter_path=*.cluster.max_shards_per_node,error", nil, &answer); err != nil {
 		return err
 	}
 	for _, l := range []level{answer.Transient, answer.Persistent, answer.Defaults} {

@@ -93,10 +93,10 @@ const nodesPath = "/_nodes/stats/indices,jvm,os,thread_pool%s?filter_path=nodes.
 	"nodes.*.jvm.mem.heap_used_in_bytes,nodes.*.jvm.mem.heap_max_in_bytes,nodes.*.jvm.gc.collectors.*.collection_time_in_millis,nodes.*.os.cpu.percent," +
 	"nodes.*.thread_pool.write.rejected,nodes.*.thread_pool.bulk.rejected,nodes.*.thread_pool.search.rejected,nodes.*.thread_pool.get.rejected,nodes.*.indexing_pressure.memory.total.*_rejections,nodes.*.indices.indexing.index_*,nodes.*.indices.bulk.total_*," +
 	"nodes.*.indices.search.query_t*,nodes.*.indices.search.request.took,nodes.*.indices.merges.total_time_in_millis,nodes.*.indices.refresh.total_time_in_millis," +
-	"nodes.*.indices.segments.count,_nodes.failed"
+	"nodes.*.indices.segments.count,_nodes.failed,error"
 
 // indicesPath asks for the indices' documents. Counters of nodes count a document once on each copy; these do not.
-const indicesPath = "/_stats/indexing,docs,store?level=indices&expand_wildcards=all&filter_path=indices.*.primaries.indexing.index_total,_all.primaries.docs.count,_all.total.store.size_in_bytes,_shards.failed"
+const indicesPath = "/_stats/indexing,docs,store?level=indices&expand_wildcards=all&filter_path=indices.*.primaries.indexing.index_total,_all.primaries.docs.count,_all.total.store.size_in_bytes,_shards.failed,error"
 
 // sample asks once.
 func (s Source) sample(ctx context.Context) (*Sample, error) {

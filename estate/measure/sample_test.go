@@ -102,21 +102,20 @@ func connect(t testing.TB, url string) *opensearch.Client {
 
 func write(t testing.TB, c *opensearch.Client, index string, n int) {
 	t.Helper()
-	body := strings.Repeat("{\"index\":{}}\n{\"a\":1}\n", n)
-	if _, err := c.Do(t.Context(), opensearch.Request{Method: http.MethodPost, Path: "/" + index + "/_bulk?refresh=true", Type: "application/x-ndjson", Body: []byte(body)}); err != nil {
+	if err := writeTo(t.Context(), c, index, n); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func search(t testing.TB, c *opensearch.Client, index string) {
-	t.Helper()
-	if _, err := c.Do(t.Context(), opensearch.Request{Method: http.MethodPost, Path: "/" + index + "/_search", Body: []byte(`{}`)}); err != nil {
-		t.Fatal(err)
-	}
+func writeTo(ctx context.Context, c *opensearch.Client, index string, n int) error {
+	body := strings.Repeat("{\"index\":{}}\n{\"a\":1}\n", n)
+	_, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/" + index + "/_bulk?refresh=true", Type: "application/x-ndjson", Body: []byte(body)})
+	return err
 }
 
 // busy makes work on the fake until the test ends.
 func busy(t *testing.T, c *opensearch.Client) {
+	ctx := context.WithoutCancel(t.Context())
 	stop, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -125,12 +124,16 @@ func busy(t *testing.T, c *opensearch.Client) {
 			case <-stop:
 				return
 			case <-time.After(5 * time.Millisecond):
-				write(t, c, "logs", 5)
-				search(t, c, "logs")
+			}
+			_, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/logs/_search?ignore_unavailable=true", Body: []byte(`{}`)})
+			if err = errors.Join(writeTo(ctx, c, "logs", 5), err); err != nil {
+				t.Error(err)
+				return
 			}
 		}
 	}()
 	t.Cleanup(func() { close(stop); <-ended })
+	write(t, c, "logs", 1)
 }
 
 // cluster is a sample of nodes that have indexed and searched so much, since up.

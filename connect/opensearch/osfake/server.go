@@ -103,6 +103,7 @@ type Server struct {
 	stats    Stats
 	began    time.Time // the process that the stats are of
 	searches int64     // since then
+	settled  settled   // of these
 	serial   int
 	log      []Request
 	counts   map[string]int

@@ -31,13 +31,30 @@ type Stats struct {
 func (s *Server) SetStats(stats Stats) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	if stats.Restarted {
-		s.began, s.searches = time.Now(), 0
+		s.began, s.searches, s.settled = time.Now(), 0, settled{}
 		for _, ix := range s.indices {
 			ix.counted, ix.queries = ix.writes, 0
 		}
 	}
 	s.stats = stats
+}
+
+// settled is the work whose time is known: what was done before the stats were set says nothing of how long it took.
+type settled struct{ writes, writeMicros, queries, queryMicros int64 }
+
+// settle counts the time of what was done since the last time, by the stats as they are.
+func (s *Server) settle() {
+	var writes, queries int64
+	for _, ix := range s.indices {
+		writes += ix.writes - ix.counted
+		queries += ix.asked()
+	}
+	t := &s.settled
+	t.writeMicros += max(0, writes-t.writes) * micros(s.stats.IndexMicros, 10)
+	t.queryMicros += max(0, queries-t.queries) * micros(s.stats.QueryMicros, 1000)
+	t.writes, t.queries = writes, queries
 }
 
 // A Size is what a test has an index be, where its documents are too few to be it. What is zero is as the documents have it.
@@ -106,6 +123,7 @@ func micros(n, usual int64) int64 {
 
 // nodesStats has what a node of OpenSearch 2.19 says, with less detail.
 func (s *Server) nodesStats(c *call) (int, any, *apiError) {
+	s.settle()
 	var docs, writes, queries, stored int64
 	segments := 0
 	for _, ix := range s.indices {
@@ -118,13 +136,13 @@ func (s *Server) nodesStats(c *call) (int, any, *apiError) {
 	st := s.stats
 	const heap = int64(512 << 20)
 	total, available := micros(st.DiskTotal, 100<<30), micros(st.DiskAvailable, 60<<30)
-	queried := queries * micros(st.QueryMicros, 1000) / 1000
+	queried := s.settled.queryMicros / 1000
 	all := object{
 		{"fs", object{{"total", object{{"total_in_bytes", total}, {"free_in_bytes", available}, {"available_in_bytes", available}, {"cache_reserved_in_bytes", 0}}}}},
 		{"indices", object{
 			{"docs", object{{"count", docs}, {"deleted", 0}}}, {"store", object{{"size_in_bytes", stored}, {"reserved_in_bytes", 0}}},
 			{"indexing", object{
-				{"index_total", writes}, {"index_time_in_millis", writes * micros(st.IndexMicros, 10) / 1000}, {"index_current", 0}, {"index_failed", 0},
+				{"index_total", writes}, {"index_time_in_millis", s.settled.writeMicros / 1000}, {"index_current", 0}, {"index_failed", 0},
 				{"is_throttled", false}, {"throttle_time_in_millis", 0},
 			}},
 			{"search", object{
