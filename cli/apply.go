@@ -25,11 +25,14 @@ nothing else. The plan is a file of "naru plan --out", or is made now and shown 
 it is applied. If the cluster has moved since the plan was made, nothing is changed. Each
 change leaves a record in the cluster's index .naru-estate: what, by which commit, when,
 by whom, and what was there before; --undo brings that back. An apply that is cut short
-has its rest in the next plan.`,
+has its rest in the next plan. The cluster is measured for a while before and after; an
+interrupt in the second while ends it, and keeps what there is. A cluster in which nothing
+happens is not waited for.`,
 		examples: []example{
 			{"naru apply -f estate -e dev", "shows the plan and asks"},
 			{"naru apply -f estate -e dev --yes", "does not ask"},
 			{"naru apply prod.plan", "exactly the plan that was looked at"},
+			{"naru apply -f estate -e prod --measure 5m", "measured for five minutes before and after"},
 			{"naru apply -f estate -e prod --undo 20261124-101500-a1b2c3", "back to what was before that apply"},
 		},
 		exits: []exit{
@@ -45,12 +48,14 @@ has its rest in the next plan.`,
 	output := &choice{value: "table", of: []string{"table", "json", "yaml"}}
 	cmd.Flags().VarP(output, "output", "o", "print what was done as `FORMAT` table, json or yaml")
 	complete(cmd, "output", output.of...)
+	var m measureFlags
+	m.add(cmd)
 	var yes bool
 	var undo string
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "apply without asking")
 	cmd.Flags().StringVar(&undo, "undo", "", "bring back what was there before the apply `ID`")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		a := applying{common: c, f: &f, yes: yes, output: output}
+		a := applying{common: c, f: &f, m: m, yes: yes, output: output}
 		p, target, err := a.plan(cmd.Context(), undo, args)
 		defer target.Close()
 		if err != nil {
@@ -65,6 +70,7 @@ has its rest in the next plan.`,
 type applying struct {
 	*common
 	f      *estateFlags
+	m      measureFlags // zero: nothing is measured
 	yes    bool
 	saved  bool // the plan was looked at before
 	output *choice
@@ -123,7 +129,11 @@ func (a *applying) apply(ctx context.Context, target *estate.Target, p *estate.P
 			fmt.Fprintf(a.Stderr, "%d/%d  %s %s\n", done, len(p.Changes), ch.Action, printable(ch.Key.String()))
 		}
 	}
-	run, err := applier.Apply(ctx, p)
+	m, err := a.m.measuring(a.common, p.Measure, a.f.dir, p.Environment, stop)
+	if err != nil {
+		return err
+	}
+	run, err := m.Apply(ctx, &applier, p)
 	if run != nil {
 		perr := a.print(a.output, appliedResult{p, run}, func(w io.Writer, _ int) error { return writeApplied(w, p, run) })
 		err = errors.Join(err, perr)
@@ -166,6 +176,12 @@ func writeApplied(w io.Writer, p *estate.Plan, run *estate.Applied) error {
 		return nil
 	}
 	fmt.Fprintf(w, "\n%s %s to %s, as apply %s.\n", verb, plural(int64(run.Done), "change"), printable(p.Environment), run.ID)
+	if n := run.Numbers; n != nil {
+		wrap(w, "Measured: ", printable(n.Summary()), proseWidth(0))
+		if n.Last() != nil {
+			fmt.Fprintf(w, "All numbers: naru env numbers %s -f DIR -e %s\n", run.ID, printable(p.Environment))
+		}
+	}
 	if run.What != "undo" {
 		fmt.Fprintf(w, "To take it back: naru apply -f DIR -e %s --undo %s\n", printable(p.Environment), run.ID)
 	}

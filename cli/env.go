@@ -20,10 +20,11 @@ one. See also naru plan, naru apply and naru drift.`,
 		examples: []example{
 			{"naru env ls -f estate", "the environments"},
 			{"naru env log -f estate -e prod", "what was applied, when, by whom"},
+			{"naru env numbers 20261124-101500-a1b2c3 -f estate -e prod", "what an apply did, by numbers"},
 		},
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
 	})
-	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvRenderCommand(c), newEnvLogCommand(c))
+	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvLogCommand(c), newEnvNumbersCommand(c), newEnvMeasureCommand(c))
 }
 
 func newEnvListCommand(c *common) *cobra.Command {
@@ -110,6 +111,12 @@ asked.`,
 	return cmd
 }
 
+// logged is an apply in a list.
+type logged struct {
+	estate.Applied
+	Measured string `json:"measured,omitempty"`
+}
+
 func newEnvLogCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "log",
@@ -129,12 +136,14 @@ which commit, and how far. The id is what naru apply --undo takes.`,
 		if err != nil {
 			return err
 		}
-		list, err := estate.History(cmd.Context(), target, d)
+		history, err := estate.History(cmd.Context(), target, d)
 		if err != nil {
 			return err
 		}
-		if list == nil {
-			list = []estate.Applied{}
+		list := make([]logged, len(history))
+		for i := range history {
+			list[i] = logged{history[i], measuredText(&history[i])}
+			list[i].Numbers = nil // naru env numbers prints them
 		}
 		return c.print(output, list, func(w io.Writer, width int) error {
 			if len(list) == 0 {
@@ -143,7 +152,7 @@ which commit, and how far. The id is what naru apply --undo takes.`,
 			}
 			t := table{columns: []column{
 				{title: "APPLY"}, {title: "WHAT"}, {title: "WHEN (UTC)"}, {title: "DONE", right: true}, {title: "COMMIT", optional: true},
-				{title: "BY", shrink: true}, {title: "STATE", shrink: true},
+				{title: "BY", shrink: true}, {title: "STATE", shrink: true}, {title: "MEASURED", shrink: true, optional: true},
 			}}
 			for i := range list {
 				a := &list[i]
@@ -156,7 +165,7 @@ which commit, and how far. The id is what naru apply --undo takes.`,
 				case a.Undoes != "":
 					state = "done, of " + a.Undoes
 				}
-				t.row(a.ID, a.What, a.Started.Format(time.DateTime), fmt.Sprintf("%d/%d", a.Done, a.Changes), a.Commit.Short(), printable(a.By), printable(state))
+				t.row(a.ID, a.What, a.Started.Format(time.DateTime), fmt.Sprintf("%d/%d", a.Done, a.Changes), a.Commit.Short(), printable(a.By), printable(state), a.Measured)
 			}
 			return t.write(w, width)
 		})

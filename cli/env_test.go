@@ -23,7 +23,7 @@ func newEstateBench(t *testing.T) *estateBench {
 	t.Helper()
 	b := &estateBench{t, osfake.Start(t, osfake.Options{Plugins: []string{osfake.IndexManagement}})}
 	t.Chdir(t.TempDir())
-	b.file("d/base/env.yaml", "estate: shop\nvariables: {shards: 1}\n")
+	b.file("d/base/env.yaml", "estate: shop\nvariables: {shards: 1}\nmeasure: {off: true}\n")
 	b.file("d/overlays/prod/env.yaml", "target: {urls: [\""+b.fake.URL()+"\"]}\nvariables: {shards: 3}\ndrift: {repair: [ingest-pipelines]}\n")
 	b.file("d/base/index-templates/web.yaml", "index_patterns: web-*\ntemplate: {settings: {number_of_shards: \"${shards}\"}}\n")
 	b.file("d/base/ingest-pipelines/web.json", `{"processors": [{"set": {"field": "a", "value": "<b>|x"}}]}`)

@@ -164,10 +164,17 @@ func (h *hit) record() (*Record, error) {
 	return r, nil
 }
 
-const recordPage = 2000 // documents of one answer
+const (
+	recordPage  = 2000 // documents of one answer
+	historyPage = 200  // of applies, whose numbers may be 100 kB and more
+)
 
 // each reads the documents that query finds, in pages. An index that is not there has none.
 func each(ctx context.Context, c *opensearch.Client, query any, f func(*hit) error) error {
+	return eachOf(ctx, c, query, recordPage, f)
+}
+
+func eachOf(ctx context.Context, c *opensearch.Client, query any, page int, f func(*hit) error) error {
 	err := c.JSON(ctx, http.MethodPost, "/"+RecordIndex+"/_refresh", nil, nil)
 	if isMissing(err) {
 		return nil
@@ -176,7 +183,7 @@ func each(ctx context.Context, c *opensearch.Client, query any, f func(*hit) err
 		return fmt.Errorf("refresh %s: %w", RecordIndex, err)
 	}
 	search := map[string]any{
-		"size": recordPage, "sort": []any{map[string]any{"sort": "asc"}}, "seq_no_primary_term": true, "track_total_hits": false,
+		"size": page, "sort": []any{map[string]any{"sort": "asc"}}, "seq_no_primary_term": true, "track_total_hits": false,
 		"query": map[string]any{"bool": map[string]any{"filter": []any{query}}},
 	}
 	for {
@@ -201,7 +208,7 @@ func each(ctx context.Context, c *opensearch.Client, query any, f func(*hit) err
 				return err
 			}
 		}
-		if len(hits) < recordPage {
+		if len(hits) < page {
 			return nil
 		}
 		search["search_after"] = hits[len(hits)-1].Sort
@@ -370,7 +377,7 @@ func History(ctx context.Context, t *Target, d *Desired) ([]Applied, error) {
 		map[string]any{"term": map[string]any{"type": "apply"}}, map[string]any{"term": map[string]any{"estate": d.Estate}},
 		map[string]any{"term": map[string]any{"environment": d.Environment}},
 	}}}
-	err := each(ctx, t.Search, query, func(h *hit) error {
+	err := eachOf(ctx, t.Search, query, historyPage, func(h *hit) error {
 		var a Applied
 		if err := json.Unmarshal(h.Source.Body, &a); err != nil {
 			return fmt.Errorf("document %s of %s: %w", h.ID, RecordIndex, err)
