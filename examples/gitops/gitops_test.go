@@ -347,6 +347,30 @@ func TestEveryManifestIsTakenByTheAPIServer(t *testing.T) {
 	}
 }
 
+// TestTheValuesFitTheChart renders the chart with the values of each environment, and what the ApplicationSet adds to them.
+func TestTheValuesFitTheChart(t *testing.T) {
+	ok, missing := testbed.CanBuildArgo(t, "helm")
+	testbed.Need(t, ok, missing)
+	helm := filepath.Join(testbed.ArgoPrograms(t, "helm"), "helm")
+	for _, env := range environments {
+		cmd := exec.CommandContext(t.Context(), helm, "template", "naru", "../../deploy/charts/naru", "-n", "naru-system", "-f", "values/naru.yaml", "-f", "values/naru-"+env+".yaml",
+			"--set-json", `serviceAccount={"annotations":{"eks.amazonaws.com/role-arn":""}}`)
+		cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
+		out, err := cmd.CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s: %v\n%s", env, err, out)
+		}
+		all := manifests(t, out)
+		replicas, _, _ := unstructured.NestedFieldNoCopy(find(all, "Deployment")["naru"].Object, "spec", "replicas")
+		if want := map[string]string{"dev": "1", "staging": "2", "prod": "2"}[env]; fmt.Sprint(replicas) != want {
+			t.Errorf("%s: %v replicas", env, replicas)
+		}
+		if protected := len(find(all, "ValidatingAdmissionPolicy")) > 0; protected != (env == "prod") {
+			t.Errorf("%s: deletions are protected: %t", env, protected)
+		}
+	}
+}
+
 func TestRolloutsNameTheFlowTheirTemplatesAndThePlugin(t *testing.T) {
 	for _, env := range environments {
 		all := kustomize(t, "flows/overlays/"+env)
