@@ -29,6 +29,12 @@ func writeEstatePlan(w io.Writer, width int, p *estate.Plan, all bool) error {
 	}
 	fmt.Fprintf(w, "%s, estate %s\n", printable(title), printable(p.Estate))
 	fmt.Fprintf(w, "cluster %s, %s at %s\n", printable(p.Cluster.Name), p.Cluster.Version, printable(strings.Join(p.Target.URLs, ", ")))
+	if p.Kafka != nil {
+		fmt.Fprintf(w, "kafka %s at %s\n", printable(p.Cluster.Kafka), printable(strings.Join(p.Kafka.Brokers, ", ")))
+	}
+	if p.Dashboards != nil {
+		fmt.Fprintf(w, "dashboards at %s\n", printable(p.Dashboards.URL))
+	}
 	if p.Commit.ID != "" {
 		dirty := ""
 		if p.Commit.Dirty {

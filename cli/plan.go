@@ -77,11 +77,12 @@ func (f *estateFlags) plan(ctx context.Context, c *common) (*estate.Plan, *estat
 func newPlanCommand(c *common) *cobra.Command {
 	cmd := newCommand(page{
 		use:   "plan",
-		short: "say what a cluster lacks to be what Git declares",
-		long: `Compares what DIR declares for an environment, what was applied last, and what the
-cluster has: index and component templates, ISM and snapshot policies, ingest
-pipelines, aliases, roles and their mappings, cluster settings. Each change comes with
-what it means, its risk, and whether it can be undone. What the cluster adds or
+		short: "say what an environment's systems lack to be what Git declares",
+		long: `Compares what DIR declares for an environment, what was applied last, and what is
+there: of OpenSearch index and component templates, ISM and snapshot policies, ingest
+pipelines, aliases, roles and their mappings, cluster settings; of Kafka topics, ACLs,
+quotas and where groups begin; of OpenSearch Dashboards saved objects. Each change comes
+with what it means, its risk, and whether it can be undone. What a system adds or
 rewrites by itself is no difference. Nothing is changed; nobody else's object is ever
 touched: one that is there already is first adopted as it is.`,
 		examples: []example{

@@ -54,6 +54,9 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	if err != nil {
 		return nil, err
 	}
+	if o.Kafka != p.Cluster.Kafka {
+		return nil, fmt.Errorf("the plan is for the Kafka cluster %q, and the environment's is %q now", p.Cluster.Kafka, o.Kafka)
+	}
 	if err := ensureRecordIndex(ctx, c); err != nil {
 		return nil, fmt.Errorf("make the index %s: %w", RecordIndex, err)
 	}

@@ -16,6 +16,7 @@ import (
 // Observed is what a cluster has of the kinds that matter to an estate, and what was applied to it last.
 type Observed struct {
 	Cluster opensearch.Info
+	Kafka   string            // the id of the Kafka cluster; "": the environment has none
 	Records map[Key]*Record // of all estates
 	Indices []IndexFact
 	Missing map[Kind]error    // kinds that the cluster does not have
@@ -104,6 +105,12 @@ func observe(ctx context.Context, t *Target, wanted map[Kind]wants) (*Observed, 
 		o.Indices, err = indexFacts(ctx, t.Search)
 		return err
 	})
+	if t.Kafka != nil {
+		g.Go(func() (err error) {
+			o.Kafka, err = t.Kafka.ClusterID(ctx)
+			return err
+		})
+	}
 	if wanted[ISMPolicies] != nil {
 		g.Go(func() (err error) {
 			o.Managed, err = managed(ctx, t.Search)

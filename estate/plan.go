@@ -110,6 +110,7 @@ type Cluster struct {
 	Name    string `json:"name"`
 	UUID    string `json:"uuid"`
 	Version string `json:"version"`
+	Kafka   string `json:"kafka,omitempty"` // the id of the Kafka cluster; "": the environment has none
 }
 
 // Problems counts the changes that cannot be applied.
@@ -203,7 +204,7 @@ const MostAsked = 100
 func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
 	return &Plan{
 		Version: PlanVersion, What: what, Estate: d.Estate, Environment: d.Environment, Target: d.Target, Kafka: d.Kafka, Dashboards: d.Dashboards, Commit: d.Commit, Made: now.UTC(),
-		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String()}, Changes: []Change{}, Measure: d.Measure,
+		Cluster: Cluster{o.Cluster.Name, o.Cluster.UUID, o.Cluster.String(), o.Kafka}, Changes: []Change{}, Measure: d.Measure,
 	}
 }
 
