@@ -114,14 +114,15 @@ func (r *Environments) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Re
 		}
 		return ctrl.Result{}, err
 	}
-	before := e.DeepCopy()
 	if !e.DeletionTimestamp.IsZero() {
+		before := e.DeepCopy()
 		again, err := r.finalize(ctx, &e)
 		return ctrl.Result{RequeueAfter: again}, errors.Join(err, r.save(ctx, before, &e))
 	}
-	if done, err := r.finalizer(ctx, &e); done || err != nil {
-		return ctrl.Result{}, err // the change of the object calls again
+	if err := r.finalizer(ctx, &e); err != nil { // before anything is there that it is for
+		return ctrl.Result{}, err
 	}
+	before := e.DeepCopy()
 	if gone, err := r.expire(ctx, &e); gone || err != nil {
 		return ctrl.Result{}, err
 	}
@@ -187,7 +188,7 @@ func (r *Environments) save(ctx context.Context, before, e *v1alpha1.Environment
 // Reasons of Environments.
 const (
 	reasonApplied     = "Applied"          // ready: the systems have what is declared
-	reasonNothing     = "NothingToApply"   // ready: they had it already
+	reasonNothing     = "NothingToApply"   // ready: they had it already, and the operator never changed anything
 	reasonInvalid     = "InvalidSpec"      // what is declared has mistakes
 	reasonMissing     = "MissingReference" // a Secret, a ConfigMap, or a key
 	reasonValues      = "MissingValues"    // of the bridge

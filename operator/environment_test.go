@@ -504,7 +504,7 @@ func TestAClusterThatIsAwayIsWaitedForLongerEachTime(t *testing.T) {
 	}
 	b.search.SetHook(nil)
 	got, _ = b.look("shop")
-	b.is(got, "Ready/NothingToApply")
+	b.is(got, "Ready/Applied")
 }
 
 func TestAnApplyThatIsCutShortHasItsRestInTheNextLook(t *testing.T) {

@@ -101,7 +101,7 @@ func verdict(e *v1alpha1.Environment, p *estate.Plan, applied int) *outcome {
 		return &outcome{state: ready, reason: reasonApplied, message: fmt.Sprintf("%s applied, and there; %d objects are as declared", things(applied, "change"), p.Unchanged)}
 	case len(p.Changes) == 0:
 		o := &outcome{state: ready, reason: reasonNothing, message: fmt.Sprintf("%s as declared", things(p.Unchanged, "object"))}
-		if was := conditionOf(e.Status.Conditions, v1alpha1.Ready); was != nil && was.Status == metav1.ConditionTrue && was.Reason == reasonApplied {
+		if e.Status.LastApplied != nil {
 			o.reason = reasonApplied
 		}
 		return o

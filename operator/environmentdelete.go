@@ -10,6 +10,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -20,19 +21,16 @@ import (
 // ApproveDeleteAnnotation is what the chart's deletion protection wants of an object that is to be deleted.
 const ApproveDeleteAnnotation = "naru.dev/approve-delete"
 
-// finalizer adds the finalizer to an Environment that is to delete what it owns, and takes it from one that is not. done: the object
-// was changed.
-func (r *Environments) finalizer(ctx context.Context, e *v1alpha1.Environment) (done bool, err error) {
-	before := e.DeepCopy()
+// finalizer adds the finalizer to an Environment that is to delete what it owns, and takes it from one that is not.
+func (r *Environments) finalizer(ctx context.Context, e *v1alpha1.Environment) error {
+	before, change := e.DeepCopy(), controllerutil.RemoveFinalizer
 	if e.Spec.DeletionPolicy == v1alpha1.DeleteObjects {
-		done = controllerutil.AddFinalizer(e, EnvironmentFinalizer)
-	} else {
-		done = controllerutil.RemoveFinalizer(e, EnvironmentFinalizer)
+		change = controllerutil.AddFinalizer
 	}
-	if !done {
-		return false, nil
+	if !change(e, EnvironmentFinalizer) {
+		return nil
 	}
-	return true, r.patchMeta(ctx, before, e)
+	return r.patchMeta(ctx, before, e)
 }
 
 // patchMeta writes what was changed of an object's metadata, if nobody else changed the object in between.
@@ -104,7 +102,9 @@ func (r *Environments) finalize(ctx context.Context, e *v1alpha1.Environment) (a
 		why = fmt.Sprintf("it was tried for %s", patience)
 	}
 	if why != "" {
-		r.event(e, corev1.EventTypeWarning, "GaveUp", "Delete", fmt.Sprintf("what the Environment owns in %s may still be there, as %s, and it cannot be deleted: %v", e.Spec.Environment, why, failure))
+		message := fmt.Sprintf("what the Environment owns in %s may still be there, as %s, and it cannot be deleted: %v", e.Spec.Environment, why, failure)
+		ctrl.LoggerFrom(ctx).Info(message) // a namespace that goes takes no events
+		r.event(e, corev1.EventTypeWarning, "GaveUp", "Delete", message)
 		return 0, r.release(ctx, e)
 	}
 	o := r.failed(e, failure)
