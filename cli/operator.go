@@ -60,6 +60,9 @@ Deployed by the chart deploy/charts/naru; docs/operator.md says what it does.`,
 	return cmd
 }
 
+// accountNamespace is the file in which a pod finds its namespace.
+const accountNamespace = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+
 // operate runs the operator until it is interrupted.
 func (c *common) operate(ctx context.Context, f *operatorFlags, leveled bool) error {
 	if f.Image == "" {
@@ -92,6 +95,11 @@ func (c *common) operate(ctx context.Context, f *operatorFlags, leveled bool) er
 	defer stop()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if f.LeaderElection && f.LeaderNamespace == "" {
+		if _, err := os.Stat(accountNamespace); err != nil {
+			return errors.New("--leader-elect: outside of a cluster the lease needs a namespace: give --leader-elect-namespace")
+		}
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- operator.Run(ctx, config, f.Options) }()
 	select {

@@ -50,8 +50,9 @@ type Flows struct {
 	Keep     time.Duration // how long a revision's configuration is kept at least
 	HTTP     *http.Client  // to the pods
 
-	mu    sync.Mutex // guards known
-	known map[types.NamespacedName]*flowMemory
+	mu        sync.Mutex // guards what follows
+	known     map[types.NamespacedName]*flowMemory
+	passwords map[string]apiAccess // of pods' APIs, by namespace
 }
 
 // flowMemory is what is remembered of a Flow between looks. Nothing of it has to survive: what is not known is done once more.
@@ -60,8 +61,7 @@ type flowMemory struct {
 	wrong    string                // what was found wrong with it; "": nothing
 	sent     map[string]sentObject // what was applied last, by kind and name
 	measured time.Time             // when the pods were asked last
-
-	secret bool // the API's password is there
+	silent   int                   // how often in a row none of them answered
 }
 
 // sentObject is an object as it was sent, and what became of it.
@@ -74,6 +74,7 @@ const (
 	measureInterval = 30 * time.Second
 	keepRevisions   = 10 * time.Minute
 	flowsAtATime    = 8
+	goneInterval    = 10 * time.Second
 	// configMapIndex finds Flows by the ConfigMap that has their configuration.
 	configMapIndex = "configMap"
 )
@@ -189,7 +190,7 @@ func (r *Flows) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Result, e
 	o, err := l.flowOutcome(ctx)
 	if err != nil {
 		if gone(err) || ctx.Err() != nil {
-			return ctrl.Result{}, ctx.Err() // the namespace goes, or the operator does
+			return ctrl.Result{RequeueAfter: goneInterval}, ctx.Err() // the namespace goes, or the operator does
 		}
 		known, ok := obstacle(err)
 		if !ok {

@@ -162,6 +162,11 @@ func (l *look) phase(ctx context.Context, revision, phase string, pods int32, ar
 	}
 	child := l.job(name, revision, phase, pods, args)
 	if !there {
+		for i := range l.pods {
+			if p := &l.pods[i]; p.Labels[StageLabel] == phase {
+				return &outcome{state: progressing, reason: "Replacing", message: "pod " + p.Name + " writes what it has read"}, nil
+			}
+		}
 		return &outcome{state: progressing, reason: reasonRuns, message: "Job " + name + " begins"}, l.send(ctx, nil, child)
 	}
 	if err := own(l.flow, "Job", live); err != nil {

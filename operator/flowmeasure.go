@@ -31,8 +31,9 @@ type podFigures struct {
 
 // Bounds of asking pods.
 const (
-	podPatience    = 2 * time.Second
+	podPatience    = time.Second
 	podsAtATime    = 8
+	mostSilence    = 4 // doublings of the interval
 	mostOfAnAnswer = 8 << 20
 )
 
@@ -57,8 +58,9 @@ func podClient() *http.Client {
 	}
 }
 
-// measure asks the pods of a pipeline how far they are, if it is time. What cannot be reached leaves the status as it was.
-func (l *look) measure(ctx context.Context, password func(context.Context) (string, string, error)) {
+// measure asks the pods of a pipeline how far they are, if it is time. What cannot be reached leaves the status as it was; where no pod
+// answers (a network policy, say), it is tried less and less often.
+func (l *look) measure(ctx context.Context) {
 	s := &l.flow.Status
 	if s.ReadyReplicas == 0 {
 		s.Lag = nil
@@ -66,19 +68,24 @@ func (l *look) measure(ctx context.Context, password func(context.Context) (stri
 		return
 	}
 	now := time.Now()
-	if now.Sub(l.memory.measured) < l.Interval*9/10 {
+	if now.Sub(l.memory.measured) < l.Interval<<min(l.memory.silent, mostSilence)*9/10 {
 		return
 	}
 	l.memory.measured = now
-	username, secret, err := password(ctx)
+	to, err := l.access(ctx, l.flow.Namespace)
 	if err != nil {
 		l.Log.Warn("pods cannot be asked how far they are", "flow", l.flow.Namespace+"/"+l.flow.Name, "error", err)
 		return
 	}
-	answers := l.ask(ctx, username, secret)
+	answers := l.ask(ctx, to)
 	if len(answers) == 0 {
+		l.doubt(l.flow.Namespace)
+		if l.memory.silent++; l.memory.silent == 2 {
+			l.Log.Warn("no pod says how far it is: may the operator reach them?", "flow", l.flow.Namespace+"/"+l.flow.Name, "port", apiPort)
+		}
 		return
 	}
+	l.memory.silent = 0
 	var records v1alpha1.Records
 	lag, lagging, missing := int64(0), false, int(s.ReadyReplicas)-len(answers)
 	for _, a := range answers {
@@ -88,19 +95,26 @@ func (l *look) measure(ctx context.Context, password func(context.Context) (stri
 		lag += a.lag
 		lagging = lagging || a.lagging
 	}
+	switch {
+	case lagging && missing <= 0:
+		lagOf.WithLabelValues(l.flow.Namespace, l.flow.Name).Set(float64(lag))
+	case !lagging:
+		lagOf.DeleteLabelValues(l.flow.Namespace, l.flow.Name)
+	}
+	if at := s.MeasuredAt; at != nil && now.Sub(at.Time) < 2*l.Interval && l.before.Status.ObservedGeneration == l.flow.Generation {
+		return // a write of the status is a write of the whole object: metrics are for those who want it sooner
+	}
 	s.Records, s.MeasuredAt = &records, new(metav1.NewTime(now.Truncate(time.Second)))
 	switch {
 	case lagging && missing <= 0:
 		s.Lag = &v1alpha1.Lag{Records: lag}
-		lagOf.WithLabelValues(l.flow.Namespace, l.flow.Name).Set(float64(lag))
 	case !lagging:
 		s.Lag = nil
-		lagOf.DeleteLabelValues(l.flow.Namespace, l.flow.Name)
 	}
 }
 
 // ask asks all pods that are ready, some at a time.
-func (l *look) ask(ctx context.Context, username, password string) map[types.UID]podFigures {
+func (l *look) ask(ctx context.Context, to apiAccess) map[types.UID]podFigures {
 	var mu sync.Mutex // guards out
 	out := map[types.UID]podFigures{}
 	var all sync.WaitGroup
@@ -113,7 +127,7 @@ func (l *look) ask(ctx context.Context, username, password string) map[types.UID
 		slots <- struct{}{}
 		all.Go(func() {
 			defer func() { <-slots }()
-			f, err := figuresOf(ctx, l.HTTP, net.JoinHostPort(p.Status.PodIP, strconv.Itoa(apiPort)), username, password)
+			f, err := figuresOf(ctx, l.HTTP, net.JoinHostPort(p.Status.PodIP, strconv.Itoa(apiPort)), to)
 			if err != nil {
 				l.Log.Debug("a pod does not say how far it is", "pod", p.Namespace+"/"+p.Name, "error", err)
 				return
@@ -128,12 +142,12 @@ func (l *look) ask(ctx context.Context, username, password string) map[types.UID
 }
 
 // figuresOf asks a pod of a pipeline.
-func figuresOf(ctx context.Context, c *http.Client, address, username, password string) (f podFigures, err error) {
+func figuresOf(ctx context.Context, c *http.Client, address string, to apiAccess) (f podFigures, err error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/naru/figures", http.NoBody)
 	if err != nil {
 		return f, err
 	}
-	request.SetBasicAuth(username, password)
+	request.SetBasicAuth(to.username, to.password)
 	answer, err := c.Do(request)
 	if err != nil {
 		return f, err
@@ -164,7 +178,7 @@ func figuresOf(ctx context.Context, c *http.Client, address, username, password 
 	return f, nil
 }
 
-// lastLine is the end of what a container wrote.
+// lastLines is the end of what a container wrote.
 func (r *Flows) lastLines(ctx context.Context, p *corev1.Pod) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, podPatience)
 	defer cancel()

@@ -3,7 +3,6 @@ package operator
 import (
 	"cmp"
 	"context"
-	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -20,13 +19,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/narudata/naru/operator/v1alpha1"
-)
-
-// Where pods of pipelines answer, and the Secret with the password for it, one in each namespace: keys username and password.
-const (
-	apiPort   = 9600
-	apiSecret = "naru-api" //nolint:gosec // a name
-	apiUser   = "naru"
 )
 
 // Files of a pipeline's ConfigMap.
@@ -58,7 +50,7 @@ func (l *look) pipeline(ctx context.Context) (outcome, error) {
 		if there {
 			err = l.scaleOnly(ctx, live)
 		}
-		l.measure(ctx, l.apiPassword)
+		l.measure(ctx)
 		o.again = sooner(o.again, l.againWith(there))
 		return *o, err
 	}
@@ -71,7 +63,10 @@ func (l *look) pipeline(ctx context.Context) (outcome, error) {
 	if err := l.keep(ctx, revision, files); err != nil {
 		return outcome{}, err
 	}
-	if err := l.secret(ctx); err != nil {
+	if trouble(l.pods, revision) != "" {
+		l.doubt(l.flow.Namespace) // pods begin only where the Secret is
+	}
+	if _, err := l.access(ctx, l.flow.Namespace); err != nil {
 		return outcome{}, err
 	}
 	child := l.deployment(revision, live)
@@ -93,7 +88,7 @@ func (l *look) pipeline(ctx context.Context) (outcome, error) {
 	if err != nil {
 		return outcome{}, err
 	}
-	l.measure(ctx, l.apiPassword)
+	l.measure(ctx)
 	out := l.judge(live, child, revision)
 	out.again = sooner(sooner(out.again, again), l.againWith(len(l.pods) > 0))
 	return out, nil
@@ -236,41 +231,6 @@ func (l *look) budget(ctx context.Context) error {
 		return l.send(ctx, nil, b)
 	}
 	return l.send(ctx, live, b)
-}
-
-// secret makes the password of the namespace's pods, unless there is one. It is nobody's child: all Flows of the namespace use it.
-func (l *look) secret(ctx context.Context) error {
-	if l.memory.secret {
-		return nil
-	}
-	var s corev1.Secret
-	err := l.Reader.Get(ctx, types.NamespacedName{Namespace: l.flow.Namespace, Name: apiSecret}, &s)
-	if apierrors.IsNotFound(err) {
-		s.Name, s.Namespace, s.Labels = apiSecret, l.flow.Namespace, labelled(nil, nil)
-		s.Type = corev1.SecretTypeBasicAuth
-		s.StringData = map[string]string{"username": apiUser, "password": "Aa1-" + rand.Text()}
-		err = l.Client.Create(ctx, &s, client.FieldOwner(v1alpha1.FieldManager))
-		if apierrors.IsAlreadyExists(err) {
-			err = nil // another Flow was quicker
-		}
-		if apierrors.IsForbidden(err) && !gone(err) {
-			return &refusedError{"Secret " + apiSecret, err}
-		}
-	}
-	if err != nil {
-		return err
-	}
-	l.memory.secret = true
-	return nil
-}
-
-// apiPassword is what pods of the namespace answer to.
-func (l *look) apiPassword(ctx context.Context) (username, password string, err error) {
-	var s corev1.Secret
-	if err := l.Reader.Get(ctx, types.NamespacedName{Namespace: l.flow.Namespace, Name: apiSecret}, &s); err != nil {
-		return "", "", err
-	}
-	return string(s.Data["username"]), string(s.Data["password"]), nil
 }
 
 // judge says how the pipeline is. live is the Deployment before it was sent; nil: there was none.

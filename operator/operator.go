@@ -25,6 +25,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -132,6 +133,14 @@ func newManager(c *rest.Config, o *Options) (manager.Manager, error) {
 	m, err := manager.New(c, mo)
 	if err != nil {
 		return nil, fmt.Errorf("start the operator: %w", err)
+	}
+	for _, kind := range []string{"Flow", "Migration", "Environment"} {
+		_, err := m.GetRESTMapper().RESTMapping(v1alpha1.GroupVersion.WithKind(kind).GroupKind(), v1alpha1.GroupVersion.Version)
+		if meta.IsNoMatchError(err) {
+			return nil, fmt.Errorf("the cluster has no kind %s of %s: install the chart naru-crds, or apply its templates, first", kind, v1alpha1.GroupVersion)
+		} else if err != nil {
+			return nil, fmt.Errorf("ask the API server for its kinds: %w", err)
+		}
 	}
 	if o.HealthAddress != "" {
 		if err := errors.Join(m.AddHealthzCheck("ping", healthz.Ping), m.AddReadyzCheck("caches", cached(m))); err != nil {

@@ -24,6 +24,7 @@ import (
 // +kubebuilder:printcolumn:name=Revision,type=string,JSONPath=`.status.revision`,priority=1
 // +kubebuilder:printcolumn:name=Age,type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 48",message="the name has more than 48 characters: those of its ConfigMaps and pods are longer"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="the name has a dot: names of pods are made of it"
 type Flow struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
@@ -153,9 +154,9 @@ type FlowStatus struct {
 type Lag struct {
 	// +optional
 	Records int64 `json:"records"`
-	// Age of the oldest record that waits.
+	// Age of the oldest record that waits, where that is known.
 	// +optional
-	Seconds int64 `json:"seconds"`
+	Seconds *int64 `json:"seconds,omitempty"`
 }
 
 // Records are counts.

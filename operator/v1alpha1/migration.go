@@ -19,6 +19,7 @@ import (
 // +kubebuilder:printcolumn:name=Dead,type=integer,JSONPath=`.status.progress.records.deadLetters`,priority=1
 // +kubebuilder:printcolumn:name=Age,type=date,JSONPath=`.metadata.creationTimestamp`
 // +kubebuilder:validation:XValidation:rule="size(self.metadata.name) <= 48",message="the name has more than 48 characters: those of its Jobs and pods are longer"
+// +kubebuilder:validation:XValidation:rule="!self.metadata.name.contains('.')",message="the name has a dot: names of pods are made of it"
 type Migration struct {
 	metav1.TypeMeta `json:",inline"`
 	// +optional
