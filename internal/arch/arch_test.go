@@ -39,6 +39,8 @@ var siblings = map[string]string{
 	"format/smile -> format/tree":     "SMILE is decoded into a tree where the order matters",
 	"format/snapshot -> format/tree":  "metadata are changed as trees",
 
+	"operator/kubetest -> operator/v1alpha1": "tests make the kinds and read their status",
+
 	"flow/queue -> flow/stream": "a queue is a stream, and keeps what streams give",
 
 	"logstash/pattern/grok -> logstash/pattern/regex": "a grok pattern becomes a regular expression",
