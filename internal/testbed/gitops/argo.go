@@ -24,6 +24,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
 	"sigs.k8s.io/yaml"
 
 	"github.com/narudata/naru/internal/testbed"
@@ -218,6 +219,9 @@ func (a *Argo) applyObjects(tb testing.TB, objects ...any) {
 func (a *Argo) AddCluster(tb testing.TB, name string, labels, annotations map[string]string) {
 	tb.Helper()
 	config := a.kube.Config()
+	if err := rest.LoadTLSFiles(config); err != nil {
+		tb.Fatal(err)
+	}
 	forward := forwardTo(tb, strings.TrimPrefix(config.Host, "https://"))
 	encode := base64.StdEncoding.EncodeToString
 	credentials, err := json.Marshal(map[string]any{"tlsClientConfig": map[string]any{
