@@ -30,7 +30,7 @@ func addTopics(t testing.TB, brokers []string, topics map[string]int32) {
 
 // TestARealBroker is what of a real Kafka belongs to the usual tests; TestServersOfKafka has the rest.
 func TestARealBroker(t *testing.T) {
-	k := startBroker(t, testbed.KafkaVersions[0], map[string]int32{"classic": 6, "consumer": 6, "t": 8})
+	k := startBroker(t, testbed.KafkaVersions[0], map[string]int32{"classic": 6, "consumer": 6, "t": 8, "one": 1})
 	t.Run("RebalancesUnderLoadLoseAndDoubleNothing", func(t *testing.T) {
 		shuffle(t, []string{k.Plain}, func() *Group { return quick([]string{k.Plain}, "classic") }, "classic", 8, 500)
 	})
@@ -41,6 +41,7 @@ func TestARealBroker(t *testing.T) {
 			return g
 		}, "consumer", 8, 500)
 	})
+	t.Run("ARouteIsKeptBesideATopicOfOnePartition", func(t *testing.T) { keepRoute(t, []string{k.Plain}, "one") })
 	t.Run("ACanaryTakesItsShareAndNothingIsLostOrDoubled", func(t *testing.T) { release(t, []string{k.Plain}) })
 	t.Run("ACarryThatIsKilledDeliversOnce", func(t *testing.T) { killCarry(t, k, 4000) })
 }

@@ -18,15 +18,12 @@ import (
 // A Route says how two versions of a pipeline share one consumer group. Each version is named by a hash, which all of its
 // processes have and know: on Kubernetes that of the pod template.
 //
-// The route is kept in Kafka itself, as the metadata of committed offsets of the group that RouteGroup names, so that it needs no
-// other service, and is as durable as the offsets that it is about:
+// The route is kept in Kafka itself, as the metadata of a committed offset of the group that RouteGroup names, for partition 0 of the
+// routed topic, or of any that exists: so it needs no other service, and is as durable as the offsets that it is about. The offset
+// itself has no meaning: it is the version of the route. Only SetRoute writes there.
 //
-//	topic (the routed one, or any that exists)
-//	  partition 0: the route, written by SetRoute only
-//	  partition 1: a copy, which members write again before the brokers' offsets.retention.minutes would end it
-//
-// The offset itself has no meaning: it is the version of the route. Of the two the newer version counts, so that a member that copies
-// an old route while a new one is set does no harm.
+// Members keep a copy in one more group (.kept), which they write again before the brokers' offsets.retention.minutes would end it. It
+// counts when the first one has expired. So a member that copies an old route while a new one is set does no harm.
 //
 // Who has which part:
 //
@@ -55,11 +52,8 @@ func RouteGroup(group string) string { return group + routeSuffix }
 // ShadowGroup is the group that a version of a pipeline reads with in shadow.
 func ShadowGroup(group, hash string) string { return group + ".shadow-" + hash }
 
-// Partitions of the offsets that hold a route.
-const (
-	routeSet  = 0
-	routeKept = 1
-)
+// keptGroup is the group that keeps a copy.
+func keptGroup(group string) string { return RouteGroup(group) + ".kept" }
 
 // mostRoute bounds the metadata of a route, in bytes. The brokers' offset.metadata.max.bytes is 4096 unless it is changed.
 const mostRoute = 4096
@@ -192,27 +186,35 @@ func parseRoute(metadata string) (storedRoute, error) {
 
 // foundRoute is what Kafka has of a route.
 type foundRoute struct {
-	topic     string
-	set, kept *storedRoute // nil: not there
+	*storedRoute        // nil: there is none
+	topic        string // that carries it
+	copied       bool   // it is a copy: what it is of has expired
 }
 
-// newest gives the route that counts; nil: there is none.
-func (f *foundRoute) newest() *Route {
-	var r *Route
-	for _, s := range []*storedRoute{f.set, f.kept} {
-		if s != nil {
-			r = newer(r, &s.Route)
-		}
+// route gives the route; nil: there is none.
+func (f *foundRoute) route() *Route {
+	if f.storedRoute == nil {
+		return nil
 	}
-	return r
+	return &f.Route
 }
 
-// fetchRoute asks for the route of a group: one small request to one broker.
+// fetchRoute asks for the route of a group: one small request to one broker, while the route has not expired.
 func fetchRoute(ctx context.Context, adm *kadm.Client, group string) (foundRoute, error) {
+	f, err := fetchStored(ctx, adm, group, RouteGroup(group))
+	if err == nil && f.storedRoute == nil {
+		f, err = fetchStored(ctx, adm, group, keptGroup(group))
+		f.copied = true
+	}
+	return f, err
+}
+
+// fetchStored asks for what is stored in the offsets of a group.
+func fetchStored(ctx context.Context, adm *kadm.Client, group, in string) (foundRoute, error) {
 	var f foundRoute
 	var offsets kadm.OffsetResponses
 	err := coordinated(ctx, func() (err error) {
-		offsets, err = adm.FetchOffsets(ctx, RouteGroup(group))
+		offsets, err = adm.FetchOffsets(ctx, in)
 		return err
 	})
 	if errors.Is(err, kerr.GroupIDNotFound) {
@@ -231,18 +233,14 @@ func fetchRoute(ctx context.Context, adm *kadm.Client, group string) (foundRoute
 		}
 		s, err := parseRoute(r.Metadata)
 		if err != nil {
-			wrong = fmt.Errorf("the route of group %s (offset metadata of group %s, topic %s partition %d): %w", group, RouteGroup(group), r.Topic, r.Partition, err)
+			wrong = fmt.Errorf("the route of group %s (offset metadata of group %s, topic %s partition %d): %w", group, in, r.Topic, r.Partition, err)
 			return
 		}
-		at := &f.set
-		if r.Partition == routeKept {
-			at = &f.kept
-		}
-		if *at == nil || (*at).Version < s.Version { // the carrier may have been another topic before
-			*at, f.topic = &s, r.Topic
+		if f.storedRoute == nil || f.Version < s.Version { // the carrier may have been another topic before
+			f.storedRoute, f.topic = &s, r.Topic
 		}
 	})
-	if f.set == nil && f.kept == nil {
+	if f.storedRoute == nil {
 		return f, wrong
 	}
 	return f, nil
@@ -265,15 +263,15 @@ func coordinated(ctx context.Context, ask func() error) error {
 	}
 }
 
-// writeRoute commits a route.
-func writeRoute(ctx context.Context, adm *kadm.Client, group, topic string, partition int32, s *storedRoute) error {
+// writeRoute commits a route to the offsets of the group in.
+func writeRoute(ctx context.Context, adm *kadm.Client, in, topic string, s *storedRoute) error {
 	offsets := kadm.Offsets{}
-	offsets.Add(kadm.Offset{Topic: topic, Partition: partition, At: s.Version, LeaderEpoch: -1, Metadata: s.encode()})
-	if err := coordinated(ctx, func() error { return adm.CommitAllOffsets(ctx, RouteGroup(group), offsets) }); err != nil {
+	offsets.Add(kadm.Offset{Topic: topic, Partition: 0, At: s.Version, LeaderEpoch: -1, Metadata: s.encode()})
+	if err := coordinated(ctx, func() error { return adm.CommitAllOffsets(ctx, in, offsets) }); err != nil {
 		if errors.Is(err, kerr.GroupAuthorizationFailed) {
-			return fmt.Errorf("write the route of group %s: not allowed: it takes Read on the group %s, and Describe on the topic %s", group, RouteGroup(group), topic)
+			return fmt.Errorf("write the route to the group %s: not allowed: it takes Read on that group, and on the topic %s", in, topic)
 		}
-		return fmt.Errorf("write the route of group %s: %s", group, because(err))
+		return fmt.Errorf("write the route to the group %s: %s", in, because(err))
 	}
 	return nil
 }
@@ -284,7 +282,7 @@ func (a *Admin) Route(ctx context.Context, group string) (*Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return f.newest(), nil
+	return f.route(), nil
 }
 
 // ErrRouteMoved says that somebody else set the route meanwhile.
@@ -294,14 +292,16 @@ var ErrRouteMoved = errors.New("the route was set by somebody else meanwhile")
 // asks for something else. topic carries it; "" is the one that has carried it so far. It gives what then counts. Kafka has no
 // compare-and-swap for offsets: of two who write at the same moment one is told ErrRouteMoved, and may try again.
 //
+// What is there and is no route is written over.
+//
 // When a canary's mirror begins, the group that it read with in an earlier mirror is removed, so that it begins where the stable
 // version is now.
 func (a *Admin) SetRoute(ctx context.Context, group, topic string, change func(*Route)) (*Route, error) {
 	f, err := fetchRoute(ctx, a.adm, group)
-	if err != nil {
+	if err != nil && !errors.Is(err, errRoute) {
 		return nil, err
 	}
-	before := f.newest()
+	before := f.route()
 	var next Route
 	if before != nil {
 		next = *before
@@ -310,7 +310,7 @@ func (a *Admin) SetRoute(ctx context.Context, group, topic string, change func(*
 	if err := next.Validate(); err != nil {
 		return nil, err
 	}
-	if before != nil && next.same(before) && f.set != nil {
+	if before != nil && next.same(before) && !f.copied {
 		return before, nil
 	}
 	if topic == "" {
@@ -330,7 +330,7 @@ func (a *Admin) SetRoute(ctx context.Context, group, topic string, change func(*
 	if before != nil {
 		next.Version = max(next.Version, before.Version+1)
 	}
-	if err := writeRoute(ctx, a.adm, group, topic, routeSet, &storedRoute{Route: next}); err != nil {
+	if err := writeRoute(ctx, a.adm, RouteGroup(group), topic, &storedRoute{Route: next}); err != nil {
 		return nil, err
 	}
 	is, err := a.Route(ctx, group)
@@ -365,7 +365,15 @@ func (a *Admin) dropShadow(ctx context.Context, group, hash string) error {
 // ClearRoute removes the route of a group: all of its members are alike then, those that know the route, too.
 func (a *Admin) ClearRoute(ctx context.Context, group string) error {
 	f, err := fetchRoute(ctx, a.adm, group)
-	if err != nil || f.newest() == nil {
+	if errors.Is(err, errRoute) { // nobody has understood it
+		for _, name := range []string{RouteGroup(group), keptGroup(group)} {
+			if _, err := a.adm.DeleteGroup(ctx, name); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+				return fmt.Errorf("remove group %s: %s", name, because(err))
+			}
+		}
+		return nil
+	}
+	if err != nil || f.route() == nil {
 		return err
 	}
 	_, err = a.SetRoute(ctx, group, f.topic, func(r *Route) { *r = Route{} })
@@ -446,5 +454,5 @@ func (a *Admin) ShadowSpan(ctx context.Context, group, hash string, most int64) 
 
 // isRouteGroup reports that a group keeps a route, or where a shadow began: it reads nothing.
 func isRouteGroup(name string) bool {
-	return strings.HasSuffix(name, routeSuffix) || strings.Contains(name, ".shadow-") && strings.HasSuffix(name, ".from")
+	return strings.HasSuffix(name, routeSuffix) || strings.HasSuffix(name, routeSuffix+".kept") || strings.Contains(name, ".shadow-") && strings.HasSuffix(name, ".from")
 }

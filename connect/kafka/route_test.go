@@ -82,6 +82,12 @@ func TestWhatIsNoRouteIsSaidAndNotTaken(t *testing.T) {
 			t.Errorf("%.20s: %v, %v", metadata, r, err)
 		}
 	}
+	if err := a.ClearRoute(t.Context(), "g"); err != nil {
+		t.Error(err)
+	}
+	if r, err := a.Route(t.Context(), "g"); r != nil || err != nil {
+		t.Errorf("cleared: %v, %v", r, err)
+	}
 }
 
 func TestARouteOutlivesWhatIsSetByItsCopy(t *testing.T) {
@@ -93,15 +99,13 @@ func TestARouteOutlivesWhatIsSetByItsCopy(t *testing.T) {
 	if _, err := watch.Look(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	drop := func(partition int32) {
+	drop := func(group string) {
 		t.Helper()
-		s := kadm.TopicsSet{}
-		s.Add("t", partition)
-		if r, err := a.adm.DeleteOffsets(t.Context(), RouteGroup("g"), s); err != nil || r.Error() != nil {
-			t.Fatal(err, r)
+		if _, err := a.adm.DeleteGroup(t.Context(), group); err != nil {
+			t.Fatal(err)
 		}
 	}
-	drop(routeSet) // as offsets.retention.minutes does
+	drop(RouteGroup("g")) // as offsets.retention.minutes does
 	r, err := watch.Look(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -114,8 +118,8 @@ func TestARouteOutlivesWhatIsSetByItsCopy(t *testing.T) {
 	if r, err := watch.Look(t.Context()); err != nil || r.Version != later.Version {
 		t.Errorf("%+v, %v", r, err)
 	}
-	drop(routeSet)
-	drop(routeKept)
+	drop(RouteGroup("g"))
+	drop(keptGroup("g"))
 	for i := range lostAfter + 1 {
 		r, err := watch.Look(t.Context())
 		if err != nil {
@@ -130,6 +134,24 @@ func TestARouteOutlivesWhatIsSetByItsCopy(t *testing.T) {
 	}
 	if again := setRoute(t, a, Route{Stable: "c"}); again.Version <= later.Version+1 {
 		t.Errorf("version %d after a loss: those who knew %d pass it over", again.Version, later.Version)
+	}
+}
+
+// keepRoute looks that brokers take a route and its copy.
+func keepRoute(t *testing.T, brokers []string, topic string) {
+	a := routeAdmin(t, brokers)
+	set, err := a.SetRoute(t.Context(), "kept", topic, func(r *Route) { r.Stable = "a" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	watch := a.WatchRoute("kept", newReader(&Reading{}, "", nil).log)
+	watch.jitter = 0
+	if _, err := watch.Look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	f, err := fetchStored(t.Context(), a.adm, "kept", keptGroup("kept"))
+	if err != nil || f.storedRoute == nil || f.Version != set.Version || f.Kept.IsZero() {
+		t.Errorf("the copy is not there: %+v, %v", f, err)
 	}
 }
 

@@ -25,7 +25,8 @@ type RouteWatch struct {
 	missed int // looks in a row that found no route, after one was known
 	failed int // looks in a row that failed
 	known  *Route
-	kept   time.Time // when a copy was last tried to be written
+	kept   int64     // version that was looked after last
+	keptAt time.Time // when
 	jitter time.Duration
 }
 
@@ -49,7 +50,7 @@ func (w *RouteWatch) Look(ctx context.Context) (*Route, error) {
 	if err != nil {
 		return w.known, err
 	}
-	r := f.newest()
+	r := f.route()
 	if r == nil {
 		if w.known == nil {
 			return nil, nil //nolint:nilnil // no route is no error
@@ -66,15 +67,22 @@ func (w *RouteWatch) Look(ctx context.Context) (*Route, error) {
 	return w.known, nil
 }
 
-// keep writes a copy of the route if there is none, or an old one.
+// keep writes a copy of the route if there is none, or an old one. It looks some time after a change, at another time than other
+// members do, and then now and again.
 func (w *RouteWatch) keep(ctx context.Context, f *foundRoute) {
 	now := time.Now()
-	due := f.kept == nil || f.kept.Version < w.known.Version && now.Sub(w.known.At) > w.jitter || now.Sub(f.kept.Kept) > keepAfter+w.jitter
-	if !due || now.Sub(w.kept) < w.jitter {
+	switch {
+	case w.kept != w.known.Version && now.Sub(w.known.At) >= w.jitter && now.Sub(w.keptAt) >= w.jitter:
+	case now.Sub(w.keptAt) >= keepAfter+w.jitter:
+	default:
 		return
 	}
-	w.kept = now
-	if err := writeRoute(ctx, w.adm, w.group, f.topic, routeKept, &storedRoute{Route: *w.known, Kept: now.UTC().Truncate(time.Second)}); err != nil {
+	w.kept, w.keptAt = w.known.Version, now
+	has, err := fetchStored(ctx, w.adm, w.group, keptGroup(w.group))
+	if err == nil && has.storedRoute != nil && has.Version >= w.known.Version && now.Sub(has.Kept) < keepAfter {
+		return // another member did
+	}
+	if err := writeRoute(ctx, w.adm, keptGroup(w.group), f.topic, &storedRoute{Route: *w.known, Kept: now.UTC().Truncate(time.Second)}); err != nil {
 		w.log.Warn("the route cannot be kept from expiring", "group", w.group, "error", err)
 	}
 }
@@ -112,7 +120,7 @@ func (b *routeBalancer) asks(client *kgo.Client, group string) {
 	adm := kadm.NewClient(client)
 	ask := func(ctx context.Context) (*Route, error) {
 		f, err := fetchRoute(ctx, adm, group)
-		return f.newest(), err
+		return f.route(), err
 	}
 	b.ask.Store(&ask)
 }

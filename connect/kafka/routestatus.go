@@ -58,7 +58,7 @@ func (a *Admin) RouteStatus(ctx context.Context, group string) (*RouteStatus, er
 	if err != nil {
 		return nil, err
 	}
-	s := &RouteStatus{Group: group, Topic: f.topic, Route: f.newest(), State: "Dead", Members: []RouteReader{}}
+	s := &RouteStatus{Group: group, Topic: f.topic, Route: f.route(), State: "Dead", Members: []RouteReader{}}
 	ask := []string{group}
 	if s.Route != nil && s.Route.Canary != "" {
 		ask = append(ask, ShadowGroup(group, s.Route.Canary))

@@ -23,7 +23,7 @@ func TestServersOfKafka(t *testing.T) {
 			ok, missing := testbed.CanStartKafka(t, version)
 			testbed.Need(t, ok, missing)
 			k := testbed.StartKafka(t, version, testbed.KafkaOptions{TLS: true})
-			addTopics(t, []string{k.Plain}, map[string]int32{"classic": 6, "range": 6, "consumer": 6, "login": 1, "small": 1, "restart": 3, "t": 8})
+			addTopics(t, []string{k.Plain}, map[string]int32{"classic": 6, "range": 6, "consumer": 6, "login": 1, "small": 1, "restart": 3, "t": 8, "one": 1})
 			t.Run("Logins", func(t *testing.T) { logins(t, k) })
 			for name, change := range map[string]func(*Group){
 				"classic": func(*Group) {}, "range": func(g *Group) { g.Assignors = []string{"range"} }, "consumer": func(g *Group) { g.Protocol = "consumer" },
@@ -37,6 +37,7 @@ func TestServersOfKafka(t *testing.T) {
 					}, name, 10, 500)
 				})
 			}
+			t.Run("ARouteIsKeptBesideATopicOfOnePartition", func(t *testing.T) { keepRoute(t, []string{k.Plain}, "one") })
 			t.Run("ACanaryTakesItsShareAndNothingIsLostOrDoubled", func(t *testing.T) { release(t, []string{k.Plain}) })
 			t.Run("ABatchThatIsTooLargeForItsTopicIsSplit", func(t *testing.T) { tooLarge(t, k) })
 			t.Run("ACarryThatIsKilledDeliversOnce", func(t *testing.T) { killCarry(t, k, 10_000) })
