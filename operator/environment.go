@@ -18,10 +18,12 @@ import (
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/estate/bridge"
+	"github.com/narudata/naru/estate/measure"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -51,8 +53,15 @@ type Environments struct {
 	// Parallel is how many Environments are looked at at a time; 0: 4.
 	Parallel int
 
-	mu    sync.Mutex // guards known
-	known map[types.NamespacedName]*acquaintance
+	// Window is how long is measured before and after an apply; 0: 30 s.
+	Window time.Duration
+
+	mu        sync.Mutex // guards what follows
+	known     map[types.NamespacedName]*acquaintance
+	base      context.Context // of what goes on beside looks; nil: nothing does
+	measured  int             // Environments that are being measured
+	wake      chan event.GenericEvent
+	measuring sync.WaitGroup
 }
 
 // acquaintance is what is remembered of an Environment between looks. Nothing of it has to survive.
@@ -63,6 +72,10 @@ type acquaintance struct {
 	urls     []string  // of it
 	seen     bool      // a look at it has ended
 	secret   string    // that the bridge names, beside those of the spec
+
+	measuring bool            // beside looks
+	before    *measure.Window // the last one in which nothing was applied
+	after     *measured       // of the last apply
 }
 
 // Bounds and defaults.
@@ -126,6 +139,7 @@ func (r *Environments) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Re
 	if gone, err := r.expire(ctx, &e); gone || err != nil {
 		return ctrl.Result{}, err
 	}
+	r.writeNumbers(&e)
 	o := r.look(ctx, &e)
 	if ctx.Err() != nil {
 		return ctrl.Result{}, ctx.Err()
@@ -248,7 +262,15 @@ func (r *Environments) look(ctx context.Context, e *v1alpha1.Environment) outcom
 		if err := r.claim(looking, e, desired); err != nil {
 			return outcome{}, err
 		}
-		return r.settle(ctx, e, desired, target)
+		o, err := r.settle(ctx, e, desired, target)
+		switch {
+		case err != nil:
+		case o.applied != "":
+			r.measureAfter(e, desired, d.getenv, o.applied)
+		case o.state == ready:
+			r.measureBefore(e, desired, d.getenv)
+		}
+		return o.outcome, err
 	}()
 	if target != nil {
 		target.Close()
@@ -381,5 +403,5 @@ func setupEnvironments(mgr ctrl.Manager, o *Options) error {
 	r := &Environments{
 		Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("naru-environment"), BridgeNamespaces: o.BridgeNamespaces,
 	}
-	return r.SetupWithManager(mgr)
+	return errors.Join(mgr.Add(r), r.SetupWithManager(mgr))
 }

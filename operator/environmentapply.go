@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/narudata/naru/estate"
+	"github.com/narudata/naru/estate/measure"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -21,23 +22,37 @@ import (
 // another is there.
 const mostRounds = 4
 
+// A settlement is an outcome, with the first apply that led to it and is to be measured; "": none.
+type settlement struct {
+	outcome
+	applied string
+}
+
 // settle plans and applies until there is nothing left that may be applied.
-func (r *Environments) settle(ctx context.Context, e *v1alpha1.Environment, d *estate.Desired, t *estate.Target) (outcome, error) {
+func (r *Environments) settle(ctx context.Context, e *v1alpha1.Environment, d *estate.Desired, t *estate.Target) (s settlement, err error) {
 	applied := 0
 	for range mostRounds {
 		p, repair, err := r.plan(ctx, e, d, t)
 		if err != nil {
-			return outcome{}, err
+			return s, err
 		}
 		todo, what := repair, "Repaired"
 		if len(repair.Changes) == 0 || e.Spec.Mode == v1alpha1.PlanMode {
 			if o := verdict(e, p, applied); o != nil {
-				return *o, nil
+				s.outcome = *o
+				return s, nil
 			}
 			todo, what = p, "Applied"
 		}
-		run, err := r.apply(ctx, e, t, todo)
+		var numbers *measure.Numbers
+		if todo.Count(estate.Create)+todo.Count(estate.Update)+todo.Count(estate.Delete) > 0 {
+			numbers = r.before(e)
+		}
+		run, err := r.apply(ctx, e, t, todo, numbers)
 		if run != nil {
+			if numbers != nil {
+				s.applied = run.ID
+			}
 			applied += run.Done
 			e.Status.LastApplied = &v1alpha1.AppliedStatus{
 				ID: run.ID, Commit: shortened(run.Commit.ID, 128), At: &metav1.Time{Time: r.now()}, Changes: int32(run.Done), //nolint:gosec // a plan has fewer
@@ -45,10 +60,11 @@ func (r *Environments) settle(ctx context.Context, e *v1alpha1.Environment, d *e
 			r.event(e, corev1.EventTypeNormal, what, "Apply", fmt.Sprintf("%d of %d changes of apply %s: %s", run.Done, run.Changes, run.ID, changesOf(todo.Changes)))
 		}
 		if err != nil {
-			return outcome{}, err
+			return s, err
 		}
 	}
-	return outcome{progressing, reasonSettling, fmt.Sprintf("%d times something was applied, and there is still a difference: %s", mostRounds, e.Status.Plan.Summary), leastBackoff}, nil
+	s.outcome = outcome{progressing, reasonSettling, fmt.Sprintf("%d times something was applied, and there is still a difference: %s", mostRounds, e.Status.Plan.Summary), leastBackoff}
+	return s, nil
 }
 
 // plan looks at the systems. p has what follows from the declaration, repair what is to be put back of what somebody changed. The
@@ -140,9 +156,9 @@ func above(risk estate.Risk, bound v1alpha1.Risk) bool {
 }
 
 // apply applies a plan. When the operator is told to end, it ends between two changes.
-func (r *Environments) apply(ctx context.Context, e *v1alpha1.Environment, t *estate.Target, p *estate.Plan) (*estate.Applied, error) {
+func (r *Environments) apply(ctx context.Context, e *v1alpha1.Environment, t *estate.Target, p *estate.Plan, before *measure.Numbers) (*estate.Applied, error) {
 	by := fmt.Sprintf("naru operator, Environment %s/%s", e.Namespace, e.Name)
-	a := estate.Applier{Target: t, By: by, Now: r.now, Stop: ctx.Done()}
+	a := estate.Applier{Target: t, By: by, Now: r.now, Stop: ctx.Done(), Numbers: before}
 	const grace = 20 * time.Second // below what a manager grants its controllers
 	running, cancel := context.WithTimeout(context.WithoutCancel(ctx), applyTimeout)
 	defer cancel()

@@ -150,7 +150,7 @@ func (r *Environments) deleteOwned(ctx context.Context, e *v1alpha1.Environment)
 		if n := p.Problems(); n > 0 {
 			return deleted, fmt.Errorf("%s cannot be deleted: %s", things(n, "object"), changesOf(p.Changes))
 		}
-		run, err := r.apply(ctx, e, t, p)
+		run, err := r.apply(ctx, e, t, p, nil)
 		if run != nil {
 			deleted += run.Done
 		}

@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/estate/bridge"
 
@@ -154,6 +155,10 @@ type declaration struct {
 		certificates
 		account
 		token string
+	}
+	dashboards struct {
+		certificates
+		account
 	}
 }
 
@@ -353,10 +358,40 @@ func (d *declaration) settings(ctx context.Context, refs references, e *v1alpha1
 			return nil, fmt.Errorf("spec.kafka: %w", err)
 		}
 	}
-	if t := e.Spec.Dashboards; t != nil {
-		s["dashboards"] = map[string]any{"url": t.URL}
+	if e.Spec.Dashboards != nil {
+		if s["dashboards"], err = d.dashboardsTarget(ctx, refs, e.Spec.Dashboards); err != nil {
+			return nil, fmt.Errorf("spec.dashboards: %w", err)
+		}
 	}
 	return s, nil
+}
+
+func (d *declaration) dashboardsTarget(ctx context.Context, refs references, t *v1alpha1.DashboardsTarget) (map[string]any, error) {
+	target := map[string]any{"url": t.URL}
+	var err error
+	if t.TLS != nil {
+		target["tls"] = map[string]any{"insecure": t.TLS.Insecure}
+		if d.dashboards.certificates, err = refs.certificates(ctx, t.TLS); err != nil {
+			return nil, err
+		}
+	} else {
+		d.dashboards.certificates = d.search.certificates
+	}
+	if t.Auth == nil {
+		return target, nil // as the cluster is asked
+	}
+	auth := map[string]any{}
+	if t.Auth.SigV4 != "" {
+		auth["sigv4"], auth["region"] = t.Auth.SigV4, t.Auth.Region
+	}
+	if d.dashboards.account, err = refs.account(ctx, t.Auth.SecretRef); err != nil {
+		return nil, err
+	}
+	if d.dashboards.name != "" {
+		auth["username"] = d.dashboards.name
+	}
+	target["auth"] = auth
+	return target, nil
 }
 
 func (d *declaration) searchTarget(ctx context.Context, refs references, e *v1alpha1.Environment) (map[string]any, error) {
@@ -446,6 +481,15 @@ func (d *declaration) desired(ctx context.Context) (*estate.Desired, error) {
 	}
 	t := &desired.Target.TLS
 	t.CAPEM, t.CertPEM, t.KeyPEM = d.search.ca, d.search.cert, d.search.key
+	if b := desired.Dashboards; b != nil {
+		if b.TLS == nil {
+			b.TLS = &opensearch.TLS{}
+		}
+		b.TLS.CAPEM, b.TLS.CertPEM, b.TLS.KeyPEM = d.dashboards.ca, d.dashboards.cert, d.dashboards.key
+		if b.Auth != nil {
+			b.Auth.Password = opensearch.Password(d.dashboards.password)
+		}
+	}
 	if k := desired.Kafka; k != nil {
 		if k.TLS != nil {
 			k.TLS.CAPEM = d.kafka.ca

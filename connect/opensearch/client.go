@@ -36,7 +36,18 @@ type Auth struct {
 	PasswordEnv  string `json:"passwordEnv,omitempty" doc:"another environment variable with the password, where two clusters have two"`
 	SigV4        string `json:"sigv4,omitempty" doc:"sign requests for this AWS service: es (Amazon OpenSearch Service) or aoss (Serverless)"`
 	Region       string `json:"region,omitempty" doc:"AWS region for sigv4; without it the environment's"`
+
+	Password Password `json:"-"` // for configurations of others, which have it in them: instead of the file and the variable
 }
+
+// A Password is a text that does not print.
+type Password string
+
+// String hides the password.
+func (Password) String() string { return "***" }
+
+// GoString hides the password.
+func (Password) GoString() string { return "***" }
 
 // TLS says which certificates count.
 type TLS struct {
@@ -238,6 +249,9 @@ func (a *Auth) signer(ctx context.Context, getenv func(string) string) (signer, 
 			return nil, fmt.Errorf("auth: passwordFile: %w", err)
 		}
 		password = strings.TrimRight(string(b), "\r\n")
+	}
+	if a.Password != "" {
+		password = string(a.Password)
 	}
 	switch {
 	case name == "" && password == "":
