@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +21,6 @@ import (
 	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
-	"github.com/narudata/naru/internal/testbed"
 	"github.com/narudata/naru/internal/testbed/cluster"
 	"github.com/narudata/naru/internal/testbed/gitops"
 )
@@ -74,10 +72,7 @@ var flows = schema.GroupVersionResource{Group: "naru.dev", Version: "v1alpha1", 
 func newEstate(t *testing.T) *estate {
 	t.Helper()
 	gitops.Need(t)
-	naru := filepath.Join(t.TempDir(), "naru")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", testbed.Root(t), "-o", naru, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build naru: %v\n%s", err, out)
-	}
+	naru := buildNaru(t)
 	e := &estate{t: t, start: time.Now()}
 	e.kube = cluster.StartKube(t, cluster.KubeOptions{Images: map[string]string{"proc/naru": naru}})
 	var err error

@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +21,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
+	"github.com/narudata/naru/internal/testbed"
 	"github.com/narudata/naru/internal/testbed/cluster"
 )
 
@@ -41,8 +44,18 @@ func until(t *testing.T, within time.Duration, try func(context.Context) error) 
 	}
 }
 
+// buildNaru gives the program of this tree.
+func buildNaru(t *testing.T) string {
+	t.Helper()
+	naru := filepath.Join(testbed.Cache(t), "deploy-test", "naru")
+	if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", testbed.Root(t), "-o", naru, ".").CombinedOutput(); err != nil {
+		t.Fatalf("build naru: %v\n%s", err, out)
+	}
+	return naru
+}
+
 func TestARealAPIServerTakesWhatTheChartsRender(t *testing.T) {
-	kube := cluster.StartKube(t, cluster.KubeOptions{})
+	kube := cluster.StartKube(t, cluster.KubeOptions{Images: map[string]string{"proc/naru": buildNaru(t)}})
 	client, err := kubernetes.NewForConfig(kube.Config())
 	if err != nil {
 		t.Fatal(err)
@@ -77,6 +90,10 @@ func TestARealAPIServerTakesWhatTheChartsRender(t *testing.T) {
 		})
 	})
 
+	t.Run("Helm installs, upgrades and uninstalls, and Flows stay", func(t *testing.T) { helmComesAndGoes(t, kube) })
+
+	t.Run("naru is a plugin of Argo Rollouts", func(t *testing.T) { installsThePlugin(t, kube, client) })
+
 	t.Run("protected objects are deleted when it is approved", func(t *testing.T) { deletionsAreProtected(t, kube) })
 }
 
@@ -90,6 +107,38 @@ func availableWith(d *appsv1.Deployment, replicas int32) error {
 		b.WriteString(" " + string(c.Type) + "=" + string(c.Status) + " " + c.Message)
 	}
 	return errors.New(b.String())
+}
+
+// helmComesAndGoes does what a user does with Helm. Objects of naru's kinds outlive the charts.
+func helmComesAndGoes(t *testing.T, kube *cluster.Kube) {
+	run := func(args ...string) string {
+		t.Helper()
+		out, stderr, err := helm(t, append(args, "--namespace", "by-helm", "--kubeconfig", kube.Kubeconfig())...)
+		if err != nil {
+			t.Fatalf("helm %s: %v\n%s%s", strings.Join(args, " "), err, out, stderr)
+		}
+		return out
+	}
+	// The definitions are there already, and not Helm's: it takes them over when it is told to.
+	run("upgrade", "--install", "naru-crds", "charts/naru-crds", "--create-namespace", "--take-ownership")
+	out := run("upgrade", "--install", "naru", "charts/naru", "--set", "replicas=2,fullnameOverride=by-helm", "--wait", "--timeout", "60s")
+	if !strings.Contains(out, "is installed as by-helm in by-helm") || !strings.Contains(out, "kubectl rollout status -n by-helm deployment/by-helm") {
+		t.Errorf("the notes do not say what is there:\n%s", out)
+	}
+	kube.Apply(t, "by-helm", []byte(`{apiVersion: naru.dev/v1alpha1, kind: Flow, metadata: {name: stays}, spec: {pipeline: {config: "input { stdin {} }"}}}`))
+	run("upgrade", "naru", "charts/naru", "--set", "replicas=1,fullnameOverride=by-helm,operator.log.level=debug", "--wait", "--timeout", "60s")
+	run("rollback", "naru", "1", "--wait", "--timeout", "60s")
+	run("uninstall", "naru", "--wait", "--timeout", "60s")
+	run("uninstall", "naru-crds", "--wait", "--timeout", "60s")
+	client, err := dynamic.NewForConfig(kube.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	flow := schema.GroupVersionResource{Group: "naru.dev", Version: "v1alpha1", Resource: "flows"}
+	if _, err := client.Resource(flow).Namespace("by-helm").Get(t.Context(), "stays", metav1.GetOptions{}); err != nil {
+		t.Errorf("with the charts the Flow went: %v", err)
+	}
+	run("install", "naru-crds", "charts/naru-crds") // again, over what stayed
 }
 
 func deletionsAreProtected(t *testing.T, kube *cluster.Kube) {

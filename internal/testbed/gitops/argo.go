@@ -40,7 +40,7 @@ const (
 // The clock of StartArgo.
 const (
 	startPatience = 2 * time.Minute
-	stopPatience  = 10 * time.Second
+	stopPatience  = 3 * time.Second
 )
 
 // Options of Argo; the zero value is Argo CD with its controllers of Applications and ApplicationSets.
@@ -331,19 +331,19 @@ func tail(text []byte) []byte {
 	return bytes.Clone(text[max(0, len(text)-shown):])
 }
 
-// end stops the processes, those that others need last.
+// end stops the processes, all at once: they keep nothing that the next test needs.
 func (a *Argo) end() {
-	for _, s := range slices.Backward(a.servers) {
-		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-			if err := syscall.Kill(-s.cmd.Process.Pid, signal); err != nil {
-				break
-			}
+	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
+		for _, s := range a.servers {
+			_ = syscall.Kill(-s.cmd.Process.Pid, signal) // it may have ended
+		}
+		patience := time.After(stopPatience)
+		for _, s := range a.servers {
 			select {
 			case <-s.ended:
-			case <-time.After(stopPatience):
-				continue
+			case <-patience:
+				patience = time.After(0)
 			}
-			break
 		}
 	}
 }
