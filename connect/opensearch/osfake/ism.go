@@ -4,6 +4,7 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -178,7 +179,7 @@ func (s *Server) explainISM(c *call) (int, any, *apiError) {
 	for _, name := range slices.Sorted(maps.Keys(s.indices)) {
 		ix := s.indices[name]
 		m := s.managedAs(ix)
-		if !matches(c.param("target"), name) || m == nil {
+		if m == nil || !slices.ContainsFunc(strings.Split(c.param("target"), ","), func(p string) bool { return matches(p, name) }) {
 			continue
 		}
 		n++
