@@ -26,6 +26,7 @@ func AsDeclared(key Key, body Body) Body {
 		return body
 	case ActionGroups, Tenants, Roles, RoleMappings:
 		return canonSecurity(key.Name, body)
+	case ClusterSettings, IngestPipelines, Aliases, KafkaTopics, KafkaACLs, KafkaQuotas, KafkaGroups, SavedObjects, Pipelines, FlowSpecs:
 	}
 	return body
 }

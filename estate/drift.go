@@ -37,6 +37,9 @@ func FindDrift(d *Desired, o *Observed) []Drifted {
 		if live != nil {
 			x.Changed = live.Updated
 			x.Fields = compare(canonical(key, live.Body), decoded(r.Observed), nil, nil)
+			if key.Kind == KafkaGroups {
+				x.Fields = nil // partitions were added in which it has no offset: a plan has that
+			}
 			if key.Kind == Aliases {
 				x.Fields = slices.DeleteFunc(x.Fields, func(f Field) bool { return rolledOver(f, d, o, r) })
 			}

@@ -149,7 +149,7 @@ func TestWithoutAPlaceForFlowsAPlanSaysWhoRunsThem(t *testing.T) {
 	p := b.plan()
 	b.wants(p, "create ingest-pipelines/a")
 	if !slices.ContainsFunc(p.Notes, func(n string) bool {
-		return strings.HasPrefix(n, "2 flows and pipelines are declared, and nothing here runs them")
+		return strings.HasPrefix(n, "2 flows and pipelines are declared, and nothing here runs such")
 	}) {
 		t.Errorf("%q", p.Notes)
 	}

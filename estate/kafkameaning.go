@@ -80,6 +80,16 @@ func (o *Observed) inquire(ctx context.Context, t *Target, changes []Change, now
 	return g.Wait()
 }
 
+// loses adds what an undo does not bring back.
+func (ch *Change) loses(what string) {
+	switch {
+	case ch.Irreversible == "":
+		ch.Irreversible = what
+	case !strings.Contains(ch.Irreversible, what):
+		ch.Irreversible += "; " + what
+	}
+}
+
 func stateOf(live *Live) *kafka.TopicState {
 	if live == nil {
 		return nil
@@ -120,12 +130,12 @@ func shorterRetention(ch *Change, live *Live) (time.Duration, bool) {
 	return min(time.Duration(min(after, longest.Milliseconds()))*time.Millisecond, longest), true
 }
 
-func explainTopic(ch *Change, o *Observed) {
+func explainTopic(ch *Change, d *Desired, o *Observed) {
 	live := o.view(ch.Key, ch.bodies(o.Records[ch.Key])...)
 	facts := o.inquired.topics[ch.Name]
 	if ch.Action == Delete {
 		ch.Risk = High
-		ch.Irreversible = "its records"
+		ch.loses("its records")
 		if facts != nil {
 			ch.Effects = append(ch.Effects, "deletes "+contents(facts))
 			ch.readers(facts)
@@ -154,7 +164,8 @@ func explainTopic(ch *Change, o *Observed) {
 				f.Risk = High
 				f.Means += "; compaction keeps the old value of a key where it was, beside the new one"
 			}
-			ch.Irreversible = "the number of partitions"
+			ch.loses("the number of partitions")
+			ch.beginsLater(d)
 		case f.Path == "replicationFactor":
 			explainCopies(f, facts)
 		case config:
@@ -163,6 +174,19 @@ func explainTopic(ch *Change, o *Observed) {
 	}
 	if keep, ok := shorterRetention(ch, live); ok {
 		explainRetention(ch, o, keep)
+	}
+}
+
+// beginsLater names the declared groups that have no offsets in partitions that are added.
+func (ch *Change) beginsLater(d *Desired) {
+	var groups []string
+	for _, key := range d.keys() {
+		if key.Kind == KafkaGroups && object(d.Objects[key].Body, "topics")[ch.Name] != nil {
+			groups = append(groups, key.Name)
+		}
+	}
+	if len(groups) > 0 {
+		ch.Effects = append(ch.Effects, "where "+shortList(groups)+" begins in the partitions that are added is a change of the next plan")
 	}
 }
 
@@ -234,7 +258,7 @@ func explainConfig(ch *Change, f *Field, name string, o *Observed, live *Live) {
 			break
 		}
 		means(High, "the oldest records of partitions beyond it are deleted")
-		ch.Irreversible = "records that are deleted in the meantime"
+		ch.loses("records that are deleted in the meantime")
 		if facts != nil && len(facts.Largest) > 0 {
 			n, over := 0, int64(0)
 			for _, size := range facts.Largest {
@@ -284,10 +308,10 @@ func explainPolicy(ch *Change, was, will string, means func(Risk, string)) {
 	switch {
 	case compacts && !compacted:
 		means(High, "all but the last record of each key goes, and records without a key are refused")
-		ch.Irreversible = "records that are compacted away in the meantime"
+		ch.loses("records that are compacted away in the meantime")
 	case compacted && !compacts:
 		means(High, "retention deletes the last record of a key too")
-		ch.Irreversible = "records that are deleted in the meantime"
+		ch.loses("records that are deleted in the meantime")
 	default:
 		means(Medium, "what is deleted")
 	}
@@ -312,7 +336,7 @@ func explainRetention(ch *Change, o *Observed, keep time.Duration) {
 		}
 	}
 	ch.Effects = append(ch.Effects, line)
-	ch.Irreversible = "records that are deleted in the meantime"
+	ch.loses("records that are deleted in the meantime")
 	if ch.Risk = worse(ch.Risk, Medium); n > 0 || !known {
 		ch.Risk = High
 	}
@@ -399,7 +423,7 @@ func explainGroup(ch *Change) {
 			var name string
 			_ = json.Unmarshal(f.To, &name) // it is a text
 			f.Risk, f.Means = High, "the group is moved, once"
-			ch.Irreversible = "what the group does with records that it reads again, or skips"
+			ch.loses("what the group does with records that it reads again, or skips")
 		} else {
 			f.Risk, f.Means = Low, "offsets where it has none"
 		}
@@ -410,7 +434,8 @@ func explainGroup(ch *Change) {
 func undoTopic(ch *Change, live *Live) {
 	switch ch.Action {
 	case Delete:
-		ch.Risk, ch.Irreversible = High, "its records"
+		ch.Risk = High
+		ch.loses("its records")
 	case Create:
 		ch.Effects = append(ch.Effects, "its records do not come back")
 	case Update:

@@ -71,7 +71,7 @@ func checkTopic(body Body) error {
 
 // configText is a configuration's value as brokers write it: a text; a list without spaces, sorted where its order means nothing.
 func configText(name string, v any) string {
-	s := ""
+	var s string
 	switch v := v.(type) {
 	case []any:
 		var parts []string

@@ -61,8 +61,9 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 		explainSnapshots(ch)
 	case ActionGroups, Roles, RoleMappings:
 		explainAccess(ch)
+	case Tenants:
 	case KafkaTopics:
-		explainTopic(ch, o)
+		explainTopic(ch, d, o)
 	case KafkaACLs:
 		explainACLs(ch, d, o)
 	case KafkaQuotas:
@@ -79,6 +80,9 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 	}
 	for i := range ch.Fields {
 		ch.Risk = worse(ch.Risk, ch.Fields[i].Risk)
+	}
+	if ch.Kind == KafkaGroups {
+		ch.Outside = false // partitions were added, or offsets expired
 	}
 	if ch.Outside && ch.Action != Create {
 		ch.Effects = append(ch.Effects, "somebody changed it since it was applied; what they set is lost")
@@ -471,6 +475,9 @@ func days(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= day && d%day == 0 {
 		return things(int(d/day), "day", "days")
+	}
+	if d >= time.Hour && d%time.Hour == 0 {
+		return things(int(d/time.Hour), "hour", "hours")
 	}
 	return d.String()
 }

@@ -16,7 +16,7 @@ import (
 // Observed is what a cluster has of the kinds that matter to an estate, and what was applied to it last.
 type Observed struct {
 	Cluster opensearch.Info
-	Kafka   string            // the id of the Kafka cluster; "": the environment has none
+	Kafka   string          // the id of the Kafka cluster; "": the environment has none
 	Records map[Key]*Record // of all estates
 	Indices []IndexFact
 	Missing map[Kind]error    // kinds that the cluster does not have

@@ -275,7 +275,7 @@ func (o *Observed) unseen(d *Desired) []string {
 		}
 	}
 	if elsewhere > 0 {
-		notes = append(notes, things(elsewhere, "flow or pipeline is", "flows and pipelines are")+" declared, and nothing here runs them: they are for the operator, by `naru env render`")
+		notes = append(notes, things(elsewhere, "flow or pipeline is", "flows and pipelines are")+" declared, and nothing here runs such: that is for the operator, by `naru env render`")
 	}
 	for _, k := range Kinds {
 		if n := count[k]; n > 0 {

@@ -16,7 +16,7 @@ import (
 )
 
 // ErrNotKept is that the cluster does not keep such things: ACLs without an authorizer, say.
-var ErrNotKept = errors.New("the cluster does not have it")
+var ErrNotKept = errors.New("it keeps none")
 
 // A RefusedError is that a broker would not do what it was asked, and says why. Asked again it says the same.
 type RefusedError struct{ Why string }
