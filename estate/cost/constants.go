@@ -47,6 +47,7 @@ const (
 	shardsPerHeap       = "shards_per_heap_gib"
 	shardsPerNode       = "shards_per_node"
 	cpuPerShard         = "cpu_per_active_shard"
+	activeLeast         = "active_shard_least_gib_a_day"
 	heapShare           = "heap_share"
 	heapMost            = "heap_most_gib"
 	heapFull            = "heap_full"
@@ -92,6 +93,7 @@ func defaults() []Constant {
 		{shardsPerHeap, 25, "1/GiB", "shards a node has at most for each GiB of its heap", sourceShards},
 		{shardsPerNode, 1000, "", "shards a node has at most, where the cluster does not say (cluster.max_shards_per_node)", sourceQuotas},
 		{cpuPerShard, 1.5, "vCPU", "for each shard that is written to", sourceShards},
+		{activeLeast, 1, "GiB", "a day that a shard takes to count as written to, where growth is known", sourceNaru},
 		{heapShare, 0.5, "share", "of a node's memory that is heap", sourceHeap},
 		{heapMost, 32, "GiB", "of heap at most", sourceHeap},
 		{heapFull, 0.80, "share", "of the heap in use from which a node has too little", sourceHeap},

@@ -157,12 +157,17 @@ func (f *Family) now(facts *Facts, rules []Rule, k *Constants) (t Totals) {
 			continue
 		}
 		one := Totals{Indices: 1, Primary: Bytes(primary), Copies: Bytes(primary * float64(1+replicas)), Shards: primaries * (1 + replicas), MostCopies: 1 + replicas}
-		if x.Written > 0 && (x == newest || !f.Counts) || x == newest && x.Counting.IsZero() {
+		if (x.Written > 0 && (x == newest || !f.Counts) || x == newest && x.Counting.IsZero()) && f.busy(primaries, k) {
 			one.Active = one.Shards
 		}
 		t.add(one)
 	}
 	return t
+}
+
+// busy reports that each of so many primary shards has something to do, as far as that is known.
+func (f *Family) busy(primaries int, k *Constants) bool {
+	return f.Growth == nil || float64(f.Growth.Likely)/float64(max(1, primaries)) >= k.bytes(activeLeast)
 }
 
 // A Projection is what a family takes once all its indices are as templates and policies have it.
@@ -239,8 +244,10 @@ func (f *Family) steady(facts *Facts, objects *Objects, rules []Rule, k *Constan
 	}
 	p.Primary = Bytes(perDay * life.Retention)
 	p.Indices = int(math.Ceil(life.Retention/every)) + 1
-	p.Active = primaries * (1 + replicas)
-	p.Shards = int(math.Ceil(shards)) + p.Active // the one that is being written
+	p.Shards = int(math.Ceil(shards)) + primaries*(1+replicas) // the index that is being written
+	if f.busy(primaries, k) {
+		p.Active = primaries * (1 + replicas)
+	}
 	p.How = fmt.Sprintf("%s a day × (%s)", Bytes(perDay), strings.Join(parts, " + "))
 	return p
 }
