@@ -67,14 +67,20 @@ func (b *kafkaBench) commit(group, topic string, offsets ...int64) {
 	}
 }
 
+// environment is what commands run in, with this standard output.
+func (b *kafkaBench) environment(stdout io.Writer) Env {
+	return Env{
+		Stdin: strings.NewReader(""), Stdout: stdout, Stderr: io.Discard, Getenv: func(name string) string { return b.env[name] },
+		Columns: func(io.Writer) int { return 0 }, Interrupts: func() (<-chan os.Signal, func()) { return nil, func() {} },
+	}
+}
+
 // naru runs a command and wants its exit status.
 func (b *kafkaBench) naru(want int, args ...string) (stdout, stderr string) {
 	b.t.Helper()
 	var out, messages bytes.Buffer
-	env := Env{
-		Stdin: strings.NewReader(""), Stdout: &out, Stderr: &messages, Getenv: func(name string) string { return b.env[name] },
-		Columns: func(io.Writer) int { return 0 }, Interrupts: func() (<-chan os.Signal, func()) { return nil, func() {} },
-	}
+	env := b.environment(&out)
+	env.Stderr = &messages
 	if got := Main(b.t.Context(), env, append([]string{"kafka"}, args...)); got != want {
 		b.t.Fatalf("naru kafka %s: exit status %d, want %d\n%s%s", strings.Join(args, " "), got, want, &out, &messages)
 	}

@@ -40,8 +40,8 @@ func newKafkaRouteShowCommand(c *common) *cobra.Command {
 group is divided as the route says.`,
 		examples: []example{{"naru kafka route show web --brokers kafka-1:9092", "who has what"}},
 		exits: []exit{
-			{exitOK, "the group is divided as the route says"}, {exitDifference, "not yet, or there is no route"},
-			{exitFailed, "the cluster cannot be asked"},
+			{exitOK, "the group is divided as the route says"}, {exitFailed, "the cluster cannot be asked"},
+			{exitDifference, "not yet, or there is no route"},
 		},
 	})
 	var f kafkaFlags

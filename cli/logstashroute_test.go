@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -17,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch/osfake"
 )
 
@@ -26,18 +28,21 @@ type versions struct {
 	search *osfake.Server
 	files  string // of the output file
 	sent   atomic.Int64
-	stop   chan struct{}
-	all    sync.WaitGroup
+	quiet  func() // nothing more is written
 }
 
 func newVersions(t *testing.T) *versions {
 	t.Helper()
-	v := &versions{kafkaBench: newKafkaBench(t, "t", "out"), search: osfake.Start(t, osfake.Options{}), stop: make(chan struct{})}
+	v := &versions{kafkaBench: newKafkaBench(t, "t", "out"), search: osfake.Start(t, osfake.Options{})}
 	v.files = t.TempDir()
-	v.all.Go(func() {
+	stop := make(chan struct{})
+	var writing sync.WaitGroup
+	v.quiet = sync.OnceFunc(func() { close(stop); writing.Wait() })
+	t.Cleanup(v.quiet)
+	writing.Go(func() {
 		for {
 			select {
-			case <-v.stop:
+			case <-stop:
 				return
 			case <-time.After(20 * time.Millisecond):
 			}
@@ -65,7 +70,7 @@ func (v *versions) start(hash, filter string) *version {
 	dir := v.t.TempDir()
 	conf := filepath.Join(dir, "pipe.conf")
 	text := fmt.Sprintf(`input { kafka { bootstrap_servers => "%s" topics => ["t"] group_id => "g" auto_offset_reset => "earliest" codec => json
-			heartbeat_interval_ms => 100 auto_commit_interval_ms => 50 } }
+			heartbeat_interval_ms => 100 session_timeout_ms => 6000 auto_commit_interval_ms => 50 } }
 		filter { %s }
 		output {
 			opensearch { hosts => ["%s"] index => "logs" manage_template => false }
@@ -185,7 +190,7 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 	if n := v.count("shadow-v2-logs"); n > 0 {
 		t.Errorf("it waits, and has written %d documents", n)
 	}
-	v.naru(exitOK, "route", "set", "g", "--canary", "v2", "--mirror")
+	v.naru(exitOK, "route", "set", "g", "--canary", "v2", "--mirror", "--wait", "20s")
 	v2.role("shadow")
 	v.await("the canary writes in shadow", func() bool { return v.count("shadow-v2-logs") > 200 })
 	if _, err := os.Stat(filepath.Join(v.files, "v2.jsonl")); err == nil {
@@ -235,8 +240,7 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 	v3.role("canary") // without a share
 	v3.kill(syscall.SIGKILL)
 
-	close(v.stop)
-	v.all.Wait()
+	v.quiet()
 	sent := int(v.sent.Load())
 	v.await("everything is there", func() bool { return v.count("logs") >= 2*sent && v.written("out") >= 2*sent })
 	time.Sleep(500 * time.Millisecond)
@@ -247,6 +251,40 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 		t.Errorf("%d records became %d records, want two of each (%d when the shadow was on)", sent, n, out)
 	}
 	v2.end()
+}
+
+// Members are killed, the leader of the group among them; others have what they had, from the last commits on.
+func TestVersionsThatAreKilledLoseNothing(t *testing.T) {
+	v := newVersions(t)
+	v.naru(exitOK, "route", "set", "g", "--topic", "t", "--stable", "v1", "--canary", "v2", "--weight", "34")
+	leader := v.start("v1", `split { field => "twice" }`)
+	leader.role("stable")
+	v.await("the first one writes", func() bool { return v.count("logs") > 0 })
+	other, canary := v.start("v1", `split { field => "twice" }`), v.start("v2", `split { field => "twice" }`)
+	settled := func(stable, canary, members int) func() bool {
+		return func() bool {
+			var out bytes.Buffer
+			Main(t.Context(), v.environment(&out), []string{"kafka", "route", "show", "g", "-o", "json"})
+			var s kafka.RouteStatus
+			return json.Unmarshal(out.Bytes(), &s) == nil && s.Stable == stable && s.Canary == canary && len(s.Members) == members && s.State == "Stable"
+		}
+	}
+	v.await("the canary has a partition", settled(2, 1, 3))
+	leader.kill(syscall.SIGKILL)
+	<-leader.exited
+	v.await("the other one has two", settled(2, 1, 2))
+	canary.kill(syscall.SIGKILL)
+	<-canary.exited
+	v.await("the stable version has all", settled(3, 0, 1))
+	v.quiet()
+	sent := int(v.sent.Load())
+	v.await("everything is there", func() bool { return v.count("logs") >= 2*sent })
+	time.Sleep(300 * time.Millisecond)
+	if n := v.count("logs"); n != 2*sent { // what came twice has the same ids
+		t.Errorf("%d records became %d documents, want two of each", sent, n)
+	}
+	t.Logf("%d records, %d written to the topic, of which %d twice", sent, v.written("out"), v.written("out")-2*sent)
+	other.end()
 }
 
 func TestMistakesWithRoutesAreSaid(t *testing.T) {
@@ -265,18 +303,18 @@ func TestMistakesWithRoutesAreSaid(t *testing.T) {
 		}
 		return string(text)
 	}
-	kafka := func(group, more string) string {
+	input := func(group, more string) string {
 		return fmt.Sprintf(`kafka { bootstrap_servers => "%s" topics => ["t"] group_id => "%s" %s }`, b.brokers[0], group, more)
 	}
 	for want, got := range map[string]string{
-		"set NARU_ROUTE_HASH":                       run("", `input { `+kafka("g", "")+` }`),
-		"want up to 63 lower-case letters":          run("V 1", `input { `+kafka("g", "")+` }`),
+		"set NARU_ROUTE_HASH":                       run("", `input { `+input("g", "")+` }`),
+		"want up to 63 lower-case letters":          run("V 1", `input { `+input("g", "")+` }`),
 		"no input is kafka":                         run("v1", `input { pipeline { address => "a" } }`),
-		"the input tcp does not go with a route":    run("v1", `input { `+kafka("g", "")+` tcp { port => 9 } }`),
-		"a route is of one consumer group":          run("v1", `input { `+kafka("g", "")+kafka("h", "")+` }`),
-		"goes with cooperative-sticky":              run("v1", `input { `+kafka("g", `partition_assignment_strategy => "range"`)+` }`),
-		"leaves it to the brokers":                  run("v1", `input { `+kafka("g", `group_protocol => "consumer"`)+` }`),
-		"does not go with --kafka.transactional.id": run("v1", `input { `+kafka("g", "")+` }`, "--kafka.transactional.id", "x"),
+		"the input tcp does not go with a route":    run("v1", `input { `+input("g", "")+` tcp { port => 9 } }`),
+		"a route is of one consumer group":          run("v1", `input { `+input("g", "")+input("h", "")+` }`),
+		"goes with cooperative-sticky":              run("v1", `input { `+input("g", `partition_assignment_strategy => "range"`)+` }`),
+		"leaves it to the brokers":                  run("v1", `input { `+input("g", `group_protocol => "consumer"`)+` }`),
+		"does not go with --kafka.transactional.id": run("v1", `input { `+input("g", "")+` }`, "--kafka.transactional.id", "x"),
 		"say what is to change":                     second(b.naru(exitFailed, "route", "set", "g")),
 		"say which topic is to carry it":            second(b.naru(exitFailed, "route", "set", "g", "--stable", "a")),
 		"topic nowhere does not exist":              second(b.naru(exitFailed, "route", "set", "g", "--stable", "a", "--topic", "nowhere")),

@@ -199,6 +199,8 @@ func (s *RouteStatus) judge(given map[tp]int) {
 		s.Why = fmt.Sprintf("the canary has %d partitions, and should have %d", s.Canary, s.Share)
 	case len(given) < s.Partitions:
 		s.Why = fmt.Sprintf("%d of %d partitions have no member", s.Partitions-len(given), s.Partitions)
+	case r.shadows() && s.Shadow == 0:
+		s.Why = "the canary " + r.Canary + " does not read in shadow yet"
 	}
 }
 
