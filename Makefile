@@ -7,7 +7,7 @@ GO      ?= go
 TOOL    := $(GO) tool -modfile=tools/go.mod
 export CGO_ENABLED = 0
 
-.PHONY: help build test test-race test-servers test-argo check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-pipelines bench-go fuzz clean
+.PHONY: help build test test-race test-servers test-argo quickstart check fmt lint vuln stale generate demo bench bench-carry bench-graft bench-logstash bench-pipelines bench-go fuzz clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -52,11 +52,16 @@ stale: ## fails when a generated file is not what `make generate` writes
 	$(GO) test -run 'TestTheReferenceOf.*TheySay' ./logstash
 	tools/crds --check
 
-generate: ## docs/reference.md, docs/filters.md, docs/inputs-outputs.md and the CRDs, from the commands, the configuration's types, the plugins and the kinds
+generate: ## docs/reference.md, docs/filters.md, docs/inputs-outputs.md, the CRDs and what deploy/ has of charts and scripts, from the commands, the configuration's types, the plugins, the kinds and the charts
 	$(GO) run . reference > docs/reference.md.new
 	mv docs/reference.md.new docs/reference.md
 	$(GO) test ./logstash -run 'TestTheReferenceOf.*TheySay' -update
 	tools/crds
+	$(GO) test ./deploy -run 'AreMadeOfTheLuaFiles|RendersAsBefore|InstallsWhatTheChartDoes' -update
+
+quickstart: ## Kubernetes, Argo CD and the example of docs/gitops-quickstart.md on this machine, until Ctrl-C
+	@internal/testbed/argo/build.sh >/dev/null
+	QUICKSTART=1 $(GO) test -tags argo -v -count=1 -timeout 0 -run 'TestQuickstart$$' ./examples/gitops
 
 demo: build ## carries a small real repository into an archive, verifies it, shows the report; no server
 	tools/demo

@@ -210,6 +210,20 @@ func TestArgoCDInstallsTheOperatorAndSeesHowFlowsAre(t *testing.T) {
 
 	t.Run("what the operator writes is no difference", func(t *testing.T) {
 		// Defaults of the CRD, status, annotations, finalizers, and replicas by an autoscaler: none of it is Git's.
+		scale := func(replicas int) {
+			patch := fmt.Appendf(nil, `{"spec": {"replicas": %d}}`, replicas)
+			if _, err := e.client.Resource(flows).Namespace("flows").Patch(t.Context(), "heart", types.MergePatchType, patch, metav1.PatchOptions{}, "scale"); err != nil {
+				t.Fatal(err)
+			}
+			until(t, slow, func(context.Context) error {
+				if n, _, _ := unstructured.NestedInt64(e.flow("flows").Object, "status", "readyReplicas"); int(n) != replicas {
+					return fmt.Errorf("%d pods are ready, want %d", n, replicas)
+				}
+				return nil
+			})
+		}
+		scale(2)
+		defer scale(1)
 		for range 3 {
 			e.act("flows", "reconcile")
 			e.argo.Refresh(t, "flows")
@@ -220,6 +234,9 @@ func TestArgoCDInstallsTheOperatorAndSeesHowFlowsAre(t *testing.T) {
 			app, err := e.argo.Application(t, "flows")
 			if err != nil || app.Status.Sync.Status != "Synced" {
 				t.Fatalf("(%v) %v", err, app)
+			}
+			if n, _, _ := unstructured.NestedInt64(e.flow("flows").Object, "spec", "replicas"); n != 2 {
+				t.Fatalf("Argo CD put back what an autoscaler had set: %d replicas", n)
 			}
 		}
 	})

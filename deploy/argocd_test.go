@@ -20,9 +20,9 @@ var update = flag.Bool("update", false, "write what is made: argocd/argocd-cm*.y
 
 // actionsOf each kind, sorted.
 var actionsOf = map[string][]string{
-	"Flow":        {"reconcile", "resume", "suspend"},
-	"Migration":   {"approve-cutover", "reconcile", "resume", "suspend"},
-	"Environment": {"approve-plan", "reconcile", "resume", "suspend"},
+	"Flow":        {"approve-partial", "reconcile", "resume", "suspend"},
+	"Migration":   {"approve-cutover", "approve-delete", "approve-partial", "reconcile", "resume", "suspend"},
+	"Environment": {"approve-delete", "approve-plan", "reconcile", "resume", "suspend"},
 }
 
 const customizationsHead = `# What Argo CD knows of naru's kinds: how well they are, and what can be done with them. Made of health.lua and actions/*.lua

@@ -240,6 +240,8 @@ func TestActionsChangeAnnotationsAndNothingElse(t *testing.T) {
 		"suspend":         {"naru.dev/suspended": "true"},
 		"resume":          {"naru.dev/suspended": ""},
 		"approve-cutover": {"naru.dev/approve-cutover": "true"},
+		"approve-partial": {"naru.dev/approve-partial": "true"},
+		"approve-delete":  {"naru.dev/approve-delete": "true"},
 		"approve-plan":    {"naru.dev/approve-plan": "20261124-5f3a"},
 		"reconcile":       {"naru.dev/reconcile-at": "now"},
 	}

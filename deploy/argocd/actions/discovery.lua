@@ -8,6 +8,17 @@ local function action(name, icon, enabled)
   return {["displayName"] = name, ["iconClass"] = "fa fa-fw " .. icon, ["disabled"] = not enabled}
 end
 
+local ready = {}
+local stalled = {}
+for _, c in ipairs(status.conditions or {}) do
+  if c.type == "Ready" then
+    ready = c
+  end
+  if c.type == "Stalled" then
+    stalled = c
+  end
+end
+
 local actions = {}
 actions["reconcile"] = action("Look again now", "fa-sync", true)
 actions["suspend"] = action("Suspend", "fa-pause", not asked and spec.suspend ~= true)
@@ -23,12 +34,15 @@ if obj.kind == "Migration" then
   actions["approve-cutover"] = action("Approve cutover", "fa-check", manual and not done and annotations["naru.dev/approve-cutover"] ~= "true")
 end
 if obj.kind == "Environment" then
-  local waits = false
-  for _, c in ipairs(status.conditions or {}) do
-    waits = waits or (c.type == "Ready" and c.reason == "AwaitingApproval")
-  end
   local id = status.plan ~= nil and status.plan.id or nil
-  waits = waits and id ~= nil and id ~= "" and annotations["naru.dev/approve-plan"] ~= id
+  local waits = ready.reason == "AwaitingApproval" and id ~= nil and id ~= "" and annotations["naru.dev/approve-plan"] ~= id
   actions["approve-plan"] = action("Approve this plan", "fa-check", waits)
+end
+if obj.kind ~= "Environment" then
+  local partial = stalled.status == "True" and stalled.reason == "Partial"
+  actions["approve-partial"] = action("Accept what is not whole", "fa-check", partial and annotations["naru.dev/approve-partial"] ~= "true")
+end
+if obj.kind ~= "Flow" then
+  actions["approve-delete"] = action("Approve deletion", "fa-trash", annotations["naru.dev/approve-delete"] ~= "true")
 end
 return actions

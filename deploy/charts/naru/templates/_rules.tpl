@@ -37,6 +37,10 @@
 - apiGroups: [""]
   resources: [secrets]
   verbs: [get, list, watch, create]
+# Whether a namespace goes, and with it what is needed to delete what an Environment owns.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 - apiGroups: ["", events.k8s.io]
   resources: [events]
   verbs: [create, patch]
