@@ -128,6 +128,9 @@ func (f *operatorFlags) config(c *common) (*rest.Config, error) {
 	}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context}).ClientConfig()
 	if err != nil {
+		if f.kubeconfig != "" {
+			return nil, fmt.Errorf("--kubeconfig: %w", err)
+		}
 		return nil, fmt.Errorf("there is no cluster to work on: %w; give --kubeconfig", err)
 	}
 	return config, nil

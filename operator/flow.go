@@ -259,6 +259,7 @@ type look struct {
 	flow, before *v1alpha1.Flow
 	memory       *flowMemory
 	pods         []corev1.Pod
+	accepted     string // what was not carried whole, and somebody accepted
 }
 
 func (l *look) flowOutcome(ctx context.Context) (outcome, error) {

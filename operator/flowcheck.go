@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/narudata/naru/connect"
 	"github.com/narudata/naru/logstash"
 	"github.com/narudata/naru/logstash/event"
@@ -264,11 +262,4 @@ func decodedFlow(content []byte) (flow *connect.Flow, wrong string) {
 		return nil, fmt.Sprintf("flow: sink: %s: give an absolute path, on a volume that the Flow mounts", dir)
 	}
 	return f, ""
-}
-
-// persistent says whether something that outlives a pod is mounted where it keeps its data.
-func persistent(f *v1alpha1.PodFields) bool {
-	return slices.ContainsFunc(f.Volumes, func(v corev1.Volume) bool {
-		return v.EmptyDir == nil && slices.ContainsFunc(f.VolumeMounts, func(m corev1.VolumeMount) bool { return m.Name == v.Name && path.Clean(m.MountPath) == dataFolder })
-	})
 }

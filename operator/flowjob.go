@@ -43,7 +43,7 @@ const (
 func (l *look) bounded(ctx context.Context) (outcome, error) {
 	content, err := canonical(l.flow.Spec.Flow.Raw)
 	if err != nil {
-		return outcome{state: stalled, reason: "InvalidFlow", message: err.Error()}, nil
+		return outcome{state: stalled, reason: "InvalidFlow", message: err.Error()}, nil //nolint:nilerr // it is said in the status
 	}
 	what, wrong := decodedFlow(content)
 	if wrong != "" {
@@ -85,6 +85,9 @@ func (l *look) bounded(ctx context.Context) (outcome, error) {
 		o = &outcome{state: ready, reason: reasonArrived, message: "everything has arrived, and was compared"}
 		if r := s.Records; r != nil {
 			o.message = fmt.Sprintf("%d records have arrived, and were compared", r.Delivered)
+		}
+		if l.accepted != "" {
+			o.message += "; not all of them whole, which " + ApprovePartialAnnotation + " accepts: " + l.accepted
 		}
 	}
 	if l.suspended() && o.state == progressing {
@@ -186,7 +189,12 @@ func (l *look) phase(ctx context.Context, revision, phase string, pods int32, ar
 	case failed != "" && live.Annotations[v1alpha1.ReconcileAtAnnotation] != l.retryAsked():
 		return &outcome{state: progressing, reason: "Replacing", message: "it is tried again"}, l.remove(ctx, live)
 	case failed != "":
-		return l.failure(ctx, live, why)
+		o, err := l.failure(ctx, live, why)
+		if err == nil && o.reason == reasonPartial && l.flow.Annotations[ApprovePartialAnnotation] == "true" {
+			l.accepted = o.message
+			return nil, nil
+		}
+		return o, err
 	case live.Annotations[templateAnnotation] != child.Annotations[templateAnnotation]:
 		return &outcome{state: progressing, reason: "Replacing", message: "Job " + name + " ends, and begins again with other pods"}, l.remove(ctx, live)
 	}
@@ -308,7 +316,11 @@ func (l *look) failure(ctx context.Context, j *batchv1.Job, why string) (*outcom
 			reason = reasonPartial
 		}
 	}
-	return &outcome{state: stalled, reason: reason, message: fmt.Sprintf("%s (another try: annotate %s with the time)", why, v1alpha1.ReconcileAtAnnotation)}, nil
+	hint := "another try: annotate " + v1alpha1.ReconcileAtAnnotation + " with the time"
+	if reason == reasonPartial {
+		hint += "; accept it: " + ApprovePartialAnnotation + "=true"
+	}
+	return &outcome{state: stalled, reason: reason, message: why + " (" + hint + ")"}, nil
 }
 
 // progress says how far a Job is, by what its pods write, and notes it in the status.

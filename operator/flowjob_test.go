@@ -15,6 +15,7 @@ import (
 
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -74,11 +75,29 @@ func TestPodsOfAJobShareAnArchiveIntoACluster(t *testing.T) {
 	b.flow("shop", fmt.Sprintf(`
 flow:
   source: {archive: {dir: %q}}
-  sink: {opensearch: {urls: [%q]}}
-  options: {workers: 1}
+  sink: {opensearch: {urls: [%q], rate: 150/s}}
+  options: {workers: 1, batchRecords: 50}
 replicas: 3
 envFrom: [{secretRef: {name: search}}]
 `, dir, search.URL())+b.mounted(b.dir))
+	// A node is emptied in the middle.
+	var pods corev1.PodList
+	b.await("three pods carry", func() string {
+		b.list(&pods)
+		n := 0
+		for i := range pods.Items {
+			if pods.Items[i].Status.Phase == corev1.PodRunning {
+				n++
+			}
+		}
+		if n < 3 {
+			return fmt.Sprint(n)
+		}
+		return ""
+	})
+	if err := b.client.SubResource("eviction").Create(t.Context(), &pods.Items[0], &policyv1.Eviction{ObjectMeta: pods.Items[0].ObjectMeta}); err != nil {
+		t.Fatal(err)
+	}
 	f := b.awaitFlow("shop", "True Arrived")
 	if f.Status.Parts == nil || f.Status.Parts.Total == 0 || f.Status.Parts.Done != f.Status.Parts.Total || f.Status.Records == nil || f.Status.Records.Delivered != documents {
 		t.Errorf("parts %+v, records %+v", f.Status.Parts, f.Status.Records)
@@ -162,11 +181,17 @@ func TestAJobThatFailsSaysWhyAndIsTriedAgainWhenAsked(t *testing.T) {
 	if err := os.WriteFile(files[0], damaged, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	f := b.flow("copy", fmt.Sprintf("flow: {source: {archive: {dir: %q}}, sink: {ndjson: {dir: %q}}}\n", dir, filepath.Join(b.dir, "copy"))+b.mounted(b.dir))
-	f = b.awaitFlow("copy", "False Partial")
+	b.flow("copy", fmt.Sprintf("flow: {source: {archive: {dir: %q}}, sink: {ndjson: {dir: %q}}}\n", dir, filepath.Join(b.dir, "copy"))+b.mounted(b.dir))
+	f := b.awaitFlow("copy", "False Partial")
 	if !holds(f.Status.Conditions, v1alpha1.Stalled) || !strings.Contains(message(f), filepath.Base(files[0])) {
 		t.Errorf("%s\nwant the file's name, %s", message(f), files[0])
 	}
+	change(b, f, func(f *v1alpha1.Flow) { f.Annotations = map[string]string{ApprovePartialAnnotation: "true"} })
+	if f = b.awaitFlow("copy", "True Arrived"); !strings.Contains(message(f), filepath.Base(files[0])) {
+		t.Errorf("what was accepted is not said: %s", message(f))
+	}
+	change(b, f, func(f *v1alpha1.Flow) { f.Annotations = nil })
+	b.awaitFlow("copy", "False Partial")
 	if err := os.WriteFile(files[0], text, 0o644); err != nil {
 		t.Fatal(err)
 	}

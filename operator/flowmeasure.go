@@ -37,11 +37,11 @@ const (
 	mostOfAnAnswer = 8 << 20
 )
 
-// Metrics of the operator about Flows. The names are the field's own: an autoscaler by Prometheus, KEDA's say, asks for them.
+// Metrics of the operator about Flows, which autoscalers ask Prometheus for. The label is not "namespace": Prometheus puts the operator's there.
 var (
 	lagOf = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "naru_kafka_lag_records", Help: "Records of its topics that the pods of a Flow have still to read, where that is known.",
-	}, []string{"namespace", "flow"})
+	}, []string{"flow_namespace", "flow"})
 	registered = sync.OnceFunc(func() { metrics.Registry.MustRegister(lagOf) })
 )
 
@@ -152,7 +152,7 @@ func figuresOf(ctx context.Context, c *http.Client, address string, to apiAccess
 	if err != nil {
 		return f, err
 	}
-	defer answer.Body.Close()
+	defer answer.Body.Close() //nolint:errcheck // only read
 	if answer.StatusCode != http.StatusOK {
 		return f, fmt.Errorf("status %d", answer.StatusCode)
 	}

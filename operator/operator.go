@@ -220,7 +220,9 @@ func (s *metricsServer) Start(ctx context.Context) error {
 		return fmt.Errorf("metrics: %w", err)
 	case <-ctx.Done():
 		err := server.Close()
-		<-done
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
 		return err
 	}
 }
