@@ -23,18 +23,30 @@ var reference = regexp.MustCompile(`\$?\$\{([A-Za-z_][A-Za-z0-9_.-]*)\}`)
 // in puts values in the place of references. A text that is one reference becomes the value, with its type; "$${x}" is
 // the text "${x}".
 func (v variables) in(s string) (any, error) {
+	return v.fill(s, func(string) bool { return false })
+}
+
+// fill is in, but for references to names that are foreign, which stay as they are.
+func (v variables) fill(s string, foreign func(name string) bool) (any, error) {
 	if !strings.Contains(s, "${") {
 		return s, nil
 	}
 	if m := reference.FindStringSubmatch(s); m != nil && m[0] == s && !strings.HasPrefix(s, "$$") {
+		if foreign(m[1]) {
+			return s, nil
+		}
 		return v.value(m[1])
 	}
 	var failed error
 	out := reference.ReplaceAllStringFunc(s, func(ref string) string {
+		name := ref[strings.IndexByte(ref, '{')+1 : len(ref)-1]
+		if foreign(name) {
+			return ref
+		}
 		if strings.HasPrefix(ref, "$$") {
 			return ref[1:]
 		}
-		value, err := v.value(ref[2 : len(ref)-1])
+		value, err := v.value(name)
 		if err != nil {
 			failed = errors.Join(failed, err)
 			return ref
@@ -78,21 +90,7 @@ func (v variables) known(x any) (any, error) {
 }
 
 func (v variables) inKnown(s string) (any, error) {
-	foreign := func(name string) bool { _, ours := v[name]; return !ours }
-	if m := reference.FindStringSubmatch(s); m != nil && m[0] == s && foreign(m[1]) {
-		return s, nil
-	}
-	guarded := reference.ReplaceAllStringFunc(s, func(ref string) string {
-		if name := strings.TrimLeft(ref, "$"); foreign(name[1 : len(name)-1]) {
-			return strings.ReplaceAll(ref, "${", "$\x00{") // not a reference any more
-		}
-		return ref
-	})
-	out, err := v.in(guarded)
-	if text, ok := out.(string); ok {
-		return strings.ReplaceAll(text, "$\x00{", "${"), err
-	}
-	return out, err
+	return v.fill(s, func(name string) bool { _, ours := v[name]; return !ours })
 }
 
 func (v variables) value(name string) (any, error) {
