@@ -93,10 +93,8 @@ func (r *Environments) finalize(ctx context.Context, e *v1alpha1.Environment) (a
 	}
 	left := patience - r.now().Sub(e.DeletionTimestamp.Time)
 	why := ""
-	switch terminating, err := r.terminating(ctx, e.Namespace); {
-	case err != nil:
-		return leastBackoff, err
-	case terminating:
+	switch {
+	case r.terminating(ctx, e.Namespace):
 		why = "its namespace goes"
 	case left <= 0:
 		why = fmt.Sprintf("it was tried for %s", patience)
@@ -161,14 +159,11 @@ func (r *Environments) deleteOwned(ctx context.Context, e *v1alpha1.Environment)
 	return deleted, errors.New("each deletion left something to delete")
 }
 
-// terminating reports that a namespace is being deleted, or gone.
-func (r *Environments) terminating(ctx context.Context, name string) (bool, error) {
+// terminating reports that a namespace is being deleted, or gone, as far as the operator may know.
+func (r *Environments) terminating(ctx context.Context, name string) bool {
 	var ns corev1.Namespace
 	err := r.Reader.Get(ctx, types.NamespacedName{Name: name}, &ns)
-	if apierrors.IsNotFound(err) {
-		return true, nil
-	}
-	return err == nil && !ns.DeletionTimestamp.IsZero(), err
+	return apierrors.IsNotFound(err) || err == nil && !ns.DeletionTimestamp.IsZero()
 }
 
 // release lets the Environment go.
