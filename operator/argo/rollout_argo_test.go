@@ -25,6 +25,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 
@@ -191,8 +192,7 @@ func (r *release) apply(revision, filter string) {
 
 func (r *release) rollout() (phase, message, hash string, step int64, stable string) {
 	r.t.Helper()
-	o, err := r.dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}).
-		Namespace("pipes").Get(r.t.Context(), "web", metav1.GetOptions{})
+	o, err := r.rollouts().Get(r.t.Context(), "web", metav1.GetOptions{})
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -379,21 +379,51 @@ func TestArgoPromotesAGoodCanaryAndAbortsABadOne(t *testing.T) {
 	if _, _, _, _, stable := r.rollout(); stable != second {
 		t.Errorf("the stable version is %s, and was %s", stable, second)
 	}
-	for end := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	r.everythingIsStable(second)
+
+	r.apply("b", `mutate { remove_field => ["event"] add_field => { "team" => "x" } }`)
+	r.await("the revert", "Healthy", 2*time.Minute)
+
+	// One that somebody aborts while it has a share of the partitions.
+	r.apply("d", `mutate { remove_field => ["event"] add_field => { "team" => "y" } }`)
+	for end := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		s, err := r.admin.RouteStatus(t.Context(), "web")
-		if err == nil && s.Settled && s.Canary == 0 && s.Stable == 8 && s.Route.Stable == second {
+		if err == nil && s.Settled && s.Route.Weight == 25 && s.Canary == 2 {
 			break
 		}
 		if time.Now().After(end) {
-			t.Fatalf("after the abort: %+v, %v", s, err)
+			t.Fatalf("the canary does not get its share: %+v, %v", s, err)
 		}
 	}
-
+	if _, err := r.rollouts().Patch(t.Context(), "web", types.MergePatchType, []byte(`{"status":{"abort":true}}`), metav1.PatchOptions{}, "status"); err != nil {
+		t.Fatal(err)
+	}
+	r.await("an abort at 25 %", "Degraded", time.Minute)
+	r.everythingIsStable(second)
 	r.apply("b", `mutate { remove_field => ["event"] add_field => { "team" => "x" } }`)
 	r.await("the revert", "Healthy", 2*time.Minute)
 
 	halt()
 	r.balance()
+}
+
+// everythingIsStable waits until a version has all partitions.
+func (r *release) everythingIsStable(hash string) {
+	r.t.Helper()
+	for end := time.Now().Add(30 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		s, err := r.admin.RouteStatus(r.t.Context(), "web")
+		if err == nil && s.Settled && s.Canary == 0 && s.Stable == 8 && s.Route.Stable == hash {
+			return
+		}
+		if time.Now().After(end) {
+			r.t.Fatalf("after the abort: %+v, %v", s, err)
+		}
+	}
+}
+
+// rollouts are the Rollouts of the test.
+func (r *release) rollouts() dynamic.ResourceInterface {
+	return r.dynamic.Resource(schema.GroupVersionResource{Group: "argoproj.io", Version: "v1alpha1", Resource: "rollouts"}).Namespace("pipes")
 }
 
 // balance looks that each record became one document and one record.
