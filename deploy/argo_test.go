@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -367,4 +369,61 @@ spec:
 		t.Errorf("prod has %s", config)
 	}
 	e.say("repaired in dev, then in prod")
+}
+
+// The ApplicationSet of examples/gitops installs the operator of a cluster from a repository of charts: values from Git, and over them
+// what the cluster's secret knows. An upgrade is a change of one annotation.
+func TestArgoInstallsTheOperatorFromARepositoryOfCharts(t *testing.T) {
+	e := newEstate(t)
+	charts := t.TempDir()
+	publish := func(version string) {
+		t.Helper()
+		for _, c := range []string{"naru-crds", "naru"} {
+			if _, stderr, err := helm(t, "package", filepath.Join("charts", c), "--version", version, "--destination", charts); err != nil {
+				t.Fatalf("%v\n%s", err, stderr)
+			}
+		}
+		if _, stderr, err := helm(t, "repo", "index", charts); err != nil {
+			t.Fatalf("%v\n%s", err, stderr)
+		}
+	}
+	publish("0.1.0")
+	server := httptest.NewServer(http.FileServer(http.Dir(charts)))
+	t.Cleanup(server.Close)
+	e.repository.Commit(t, "values", map[string]string{
+		"estate/values/naru.yaml":     operatorValues,
+		"estate/values/naru-dev.yaml": "operator: {log: {level: debug}}\n",
+	})
+	metadata := func(version string) map[string]string {
+		return map[string]string{
+			"addons_repo_url": e.repository.URL, "addons_repo_revision": "main", "addons_repo_basepath": "estate/", "naru_chart_repo": server.URL,
+			"naru_version": version, "naru_role_arn": "arn:aws:iam::123456789012:role/naru-" + version,
+		}
+	}
+	e.argo.AddCluster(t, "dev", map[string]string{"enable_naru": "true", "environment": "dev"}, metadata("0.1.0"))
+	e.kube.ApplyFiles(t, "argocd", "../examples/gitops/bootstrap/operator.yaml")
+	healthyWith := func(version string) func(*gitops.Application) bool {
+		return func(a *gitops.Application) bool {
+			account, err := e.client.Resource(schema.GroupVersionResource{Version: "v1", Resource: "serviceaccounts"}).Namespace("naru-system").Get(t.Context(), "naru", metav1.GetOptions{})
+			return err == nil && strings.HasSuffix(account.GetAnnotations()["eks.amazonaws.com/role-arn"], "naru-"+version) &&
+				a.Status.Sync.Status == "Synced" && a.Status.Health.Status == "Healthy"
+		}
+	}
+	app := e.argo.Await(t, "naru-operator-dev", slow, "installed", healthyWith("0.1.0"))
+	e.say("installed from %s\n%v", server.URL, app)
+	if sync, health, _ := app.Resource("CustomResourceDefinition", "flows.naru.dev"); sync != "Synced" || health != "Healthy" {
+		t.Errorf("the definitions are %s, %s", sync, health)
+	}
+	deployment, err := e.client.Resource(schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}).Namespace("naru-system").Get(t.Context(), "naru", metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := json.Marshal(deployment.Object); err != nil || !strings.Contains(string(text), "--log-level=debug") || !strings.Contains(string(text), "proc/naru:test") {
+		t.Errorf("the values of Git are not in the Deployment (%v)\n%s", err, text)
+	}
+
+	publish("0.2.0")
+	e.argo.AddCluster(t, "dev", map[string]string{"enable_naru": "true", "environment": "dev"}, metadata("0.2.0"))
+	app = e.argo.Await(t, "naru-operator-dev", slow, "upgraded", healthyWith("0.2.0"))
+	e.say("upgraded\n%v", app)
 }

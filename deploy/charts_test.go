@@ -161,6 +161,12 @@ func TestTheChartsHaveOneVersion(t *testing.T) {
 	if charts[0] != charts[1] || charts[0].Version != charts[0].AppVersion {
 		t.Errorf("%+v", charts)
 	}
+	for _, path := range []string{"rollouts/controller.yaml", "rollouts/values-argo-rollouts.yaml"} {
+		text, err := os.ReadFile(path)
+		if err != nil || !strings.Contains(string(text), "image: ghcr.io/narudata/naru:"+charts[0].AppVersion+"\n") {
+			t.Errorf("%s names another image than that of version %s (%v)", path, charts[0].AppVersion, err)
+		}
+	}
 }
 
 // The CRDs stay when the chart is uninstalled: with them every Flow would go.
