@@ -184,8 +184,8 @@ func (m *Model) Estimate(f *Facts, declared *Objects, rules []Rule, limits Limit
 	return e
 }
 
-func (x *Family) primaries() (n int) {
-	for _, i := range x.Indices {
+func (f *Family) primaries() (n int) {
+	for _, i := range f.Indices {
 		n += i.Primaries
 	}
 	return n

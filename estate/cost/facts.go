@@ -184,44 +184,44 @@ func (f *Facts) families(k *Constants) []*Family {
 	return all
 }
 
-func (x *Family) newest() *Index { return x.Indices[len(x.Indices)-1] }
+func (f *Family) newest() *Index { return f.Indices[len(f.Indices)-1] }
 
-func (x *Family) configured() (sum Bytes) {
-	for _, i := range x.Indices {
+func (f *Family) configured() (sum Bytes) {
+	for _, i := range f.Indices {
 		sum += i.Configured()
 	}
 	return sum
 }
 
-func (x *Family) primary() (sum Bytes) {
-	for _, i := range x.Indices {
+func (f *Family) primary() (sum Bytes) {
+	for _, i := range f.Indices {
 		sum += i.Primary
 	}
 	return sum
 }
 
-func (x *Family) shards() (n int) {
-	for _, i := range x.Indices {
+func (f *Family) shards() (n int) {
+	for _, i := range f.Indices {
 		n += i.Shards()
 	}
 	return n
 }
 
-func (x *Family) system() bool { return x.Indices[0].system() }
+func (f *Family) system() bool { return f.Indices[0].system() }
 
 // growth looks at the indices of the last days. Two are too few to see it, and indices that were all made at once, by a restore
 // say, say nothing of it.
-func (x *Family) growth(days float64) *Growth {
-	if !x.Counts || len(x.Indices) < 3 {
+func (f *Family) growth(days float64) *Growth {
+	if !f.Counts || len(f.Indices) < 3 {
 		return nil
 	}
-	last := x.newest().Begins()
+	last := f.newest().Begins()
 	g := &Growth{}
 	var rates []float64
 	var sum float64
-	for i, index := range x.Indices[:len(x.Indices)-1] {
-		began, ended := index.Begins(), x.Indices[i+1].Begins()
-		if last.Sub(began).Hours()/24 > days && len(x.Indices)-1-i > 2 {
+	for i, index := range f.Indices[:len(f.Indices)-1] {
+		began, ended := index.Begins(), f.Indices[i+1].Begins()
+		if last.Sub(began).Hours()/24 > days && len(f.Indices)-1-i > 2 {
 			continue
 		}
 		span := ended.Sub(began).Hours() / 24

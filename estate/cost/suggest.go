@@ -83,7 +83,7 @@ func (s *suggester) small(x *Family) {
 	if float64(average) >= s.k.bytes(smallShard) {
 		return
 	}
-	least := 0
+	var least int
 	var how string
 	copies := max(1, (x.shards()+primaries-1)/primaries)
 	switch {

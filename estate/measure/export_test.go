@@ -10,6 +10,7 @@ var (
 	StudentTail     = studentTail
 	NodesPath       = fmt.Sprintf(nodesPath, ",indexing_pressure")
 	IndicesPath     = indicesPath
+	Pace            = pace
 )
 
 // Decode reads the two answers of a sample.

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/narudata/naru/connect/opensearch"
@@ -20,7 +21,9 @@ const (
 	DefaultEvery  = 2 * time.Second
 	LongestWindow = time.Hour
 	mostSamples   = 121 // of a window: 120 values of each metric
-	shareOfTime   = 20  // a sample is not taken more often than every 20 times as long as it takes
+	shareOfTime   = 20  // a sample is not taken more often than every 20 times as long as it takes,
+	leastSamples  = 15  // unless there would be fewer of them in the window,
+	leastShare    = 3   // and then no more often than every 3 times
 	idleSamples   = 3   // after which a window ends in which nothing is indexed and nobody searches
 )
 
@@ -91,7 +94,9 @@ func Take(ctx context.Context, s Source, o Options) (*Window, error) {
 	if o.Every <= 0 {
 		o.Every = DefaultEvery
 	}
-	every := max(o.Every, o.For/(mostSamples-1))
+	usual := max(o.Every, o.For/(mostSamples-1))
+	every := usual
+	var took []time.Duration
 	w := &Window{From: time.Now().UTC()}
 	began := time.Now()
 	var samples []*Sample
@@ -109,7 +114,7 @@ func Take(ctx context.Context, s Source, o Options) (*Window, error) {
 		case <-timer.C:
 		}
 		sample, err := s.sample(ctx)
-		took := time.Since(began)
+		passed := time.Since(began)
 		if err != nil {
 			if ctx.Err() != nil {
 				return nil, ctx.Err()
@@ -122,16 +127,17 @@ func Take(ctx context.Context, s Source, o Options) (*Window, error) {
 			samples = append(samples, nil)
 		} else {
 			samples = append(samples, sample)
-			every = max(every, shareOfTime*sample.Took)
+			took = append(took, sample.Took)
+			every = pace(usual, o.For, took)
 		}
 		if o.Step != nil {
-			o.Step(len(samples), len(samples)+int(max(0, o.For-took)/every))
+			o.Step(len(samples), len(samples)+int(max(0, o.For-passed)/every))
 		}
 		if !o.Whole && len(samples) == idleSamples && idle(samples) {
 			w.Idle = true
 			break
 		}
-		if running = took+every/2 < o.For && len(samples) < mostSamples; running {
+		if running = passed+every/2 < o.For && len(samples) < mostSamples; running {
 			timer.Reset(every)
 		}
 	}
@@ -144,4 +150,12 @@ func Take(ctx context.Context, s Source, o Options) (*Window, error) {
 		return w, ErrStopped
 	}
 	return w, nil
+}
+
+// pace is how long after one sample the next is taken: a small share of the time, by how long samples take usually, but one that is
+// slow now does not spoil the window.
+func pace(usual, window time.Duration, took []time.Duration) time.Duration {
+	sorted := slices.Sorted(slices.Values(took))
+	typical := sorted[len(sorted)/2]
+	return max(usual, min(shareOfTime*typical, window/leastSamples), leastShare*typical)
 }

@@ -80,7 +80,7 @@ func (n *Numbers) Summary() string {
 
 // Short says in a few words what a comparison found: "ingest +12 % (better)".
 func (c *Comparison) Short() string {
-	how := ""
+	var how string
 	if c.Percent != nil {
 		how = fmt.Sprintf("%+.3g %%", c.Percent.Change)
 	} else {

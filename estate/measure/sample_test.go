@@ -241,6 +241,25 @@ func TestAWindowTakesSamplesOfABusyCluster(t *testing.T) {
 	}
 }
 
+func TestSlowSamplesAreTakenLessOften(t *testing.T) {
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		usual, window time.Duration
+		took          []time.Duration
+		want          time.Duration
+	}{
+		{2 * time.Second, 30 * time.Second, []time.Duration{20 * ms}, 2 * time.Second},
+		{2 * time.Second, 10 * time.Minute, []time.Duration{500 * ms}, 10 * time.Second},                          // a twentieth of the time
+		{2 * time.Second, 30 * time.Second, []time.Duration{500 * ms}, 2 * time.Second},                           // fifteen there shall be
+		{2 * time.Second, 30 * time.Second, []time.Duration{time.Second}, 3 * time.Second},                        // but never more than a third of the time
+		{2 * time.Second, 10 * time.Minute, []time.Duration{20 * ms, 30 * time.Second, 20 * ms}, 2 * time.Second}, // one that was slow
+	} {
+		if got := measure.Pace(c.usual, c.window, c.took); got != c.want {
+			t.Errorf("%+v: %v", c, got)
+		}
+	}
+}
+
 func TestAnIdleClusterIsNotMeasuredForLong(t *testing.T) {
 	s := osfake.Start(t, osfake.Options{})
 	c := connect(t, s.URL())

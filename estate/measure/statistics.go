@@ -1,6 +1,7 @@
 package measure
 
 import (
+	"cmp"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -212,34 +213,71 @@ const (
 // seed gives the same interval.
 func bootstrap(before, after []float64, rho float64, seed uint64) interval {
 	r := rand.New(rand.NewPCG(seed, 0x6e617275)) //nolint:gosec // it is to be the same again
+	x, y := newResampler(before, rho), newResampler(after, rho)
 	differences := make([]float64, resamples)
-	x, y := make([]float64, len(before)), make([]float64, len(after))
 	for i := range differences {
-		resample(r, x, before, blockLength(len(before), rho))
-		resample(r, y, after, blockLength(len(after), rho))
-		slices.Sort(x)
-		slices.Sort(y)
-		differences[i] = quantile(y, 0.5) - quantile(x, 0.5)
+		m := x.median(r)
+		differences[i] = y.median(r) - m
 	}
 	slices.Sort(differences)
 	const tail = (1 - confidence) / 2
 	return interval{quantile(differences, tail), quantile(differences, 1-tail)}
 }
 
+// A resampler draws series of the same length from one, and gives their medians. It counts how often each value was drawn, in the
+// order of size, since sorting each draw would take most of the time.
+type resampler struct {
+	sorted []float64
+	place  []int // of each value in sorted
+	drawn  []int // how often
+	block  int
+}
+
+func newResampler(values []float64, rho float64) *resampler {
+	order := make([]int, len(values))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortFunc(order, func(a, b int) int { return cmp.Or(cmp.Compare(values[a], values[b]), a-b) })
+	s := &resampler{place: make([]int, len(values)), drawn: make([]int, len(values)), block: blockLength(len(values), rho)}
+	for place, i := range order {
+		s.place[i] = place
+		s.sorted = append(s.sorted, values[i])
+	}
+	return s
+}
+
+func (s *resampler) median(r *rand.Rand) float64 {
+	clear(s.drawn)
+	n := len(s.place)
+	for i := 0; i < n; i += s.block {
+		at := r.IntN(n)
+		for range min(s.block, n-i) {
+			s.drawn[s.place[at]]++
+			if at++; at == n {
+				at = 0
+			}
+		}
+	}
+	low, high := (n-1)/2, n/2 // the middle, or the two around it
+	seen, first := 0, 0.0
+	for place, times := range s.drawn {
+		if seen <= low && low < seen+times {
+			first = s.sorted[place]
+		}
+		if seen += times; high < seen {
+			return (first + s.sorted[place]) / 2
+		}
+	}
+	panic("BUG: fewer drawn than there are")
+}
+
 // blockLength is how long the runs are: what is best for a series of first order (Carlstein 1986), and no more than a
 // third of it.
 func blockLength(n int, rho float64) int {
-	best := math.Cbrt(6*math.Pow(rho/(1-rho*rho), 2)) * math.Cbrt(float64(n))
+	dependence := rho / (1 - rho*rho)
+	best := math.Cbrt(6 * dependence * dependence * float64(n))
 	return max(1, min(int(math.Ceil(best)), n/3))
-}
-
-func resample(r *rand.Rand, to, from []float64, block int) {
-	for i := 0; i < len(to); i += block {
-		at := r.IntN(len(from))
-		for j := i; j < min(i+block, len(to)); j++ {
-			to[j] = from[(at+j-i)%len(from)]
-		}
-	}
 }
 
 // adjusted corrects p values for their number by the method of Benjamini and Hochberg (1995): of those that are called
