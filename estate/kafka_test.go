@@ -305,6 +305,25 @@ func TestAPlanSaysWhatAChangeOfATopicMeans(t *testing.T) {
 	b.says(b.plan(), estate.High, "deletes 20 records", "read by 2 groups: billing, js (1 member)", "irreversible: its records")
 }
 
+func TestATopicThatWasMadeAnewIsNotTheOneThatAPlanSaw(t *testing.T) {
+	b := newKafkaBench(t, 1)
+	b.file("base/kafka-topics/orders.yaml", "partitions: 1\nreplicationFactor: 1\n")
+	b.apply(b.plan())
+	b.file("base/kafka-topics/orders.yaml", "")
+	p := b.plan()
+	b.wants(p, "delete kafka-topics/orders")
+	if _, err := b.adm.DeleteTopic(t.Context(), "orders"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.adm.CreateTopic(t.Context(), 1, 1, nil, "orders"); err != nil {
+		t.Fatal(err)
+	}
+	b.produce("orders", 1, 1)
+	if _, err := b.try(t.Context(), p); err == nil || !strings.Contains(err.Error(), "kafka-topics/orders changed") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestMistakesInKafkasObjectsAreSaidWithTheirPlace(t *testing.T) {
 	for _, c := range []struct{ file, content, want string }{
 		{"kafka-topics/a.yaml", "partitions: 1\nconfigs: {retention.ms: 7d}\n", `base/kafka-topics/a.yaml: configs.retention.ms: "7d" is no number of milliseconds, and Kafka knows no units`},

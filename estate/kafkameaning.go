@@ -208,6 +208,9 @@ func (ch *Change) readers(f *kafka.TopicFacts) {
 		}
 		names = append(names, name)
 	}
+	if f.Unknown != "" {
+		ch.Effects = append(ch.Effects, "other groups may read it: "+f.Unknown)
+	}
 	if len(names) > 0 {
 		ch.Effects = append(ch.Effects, "read by "+things(len(names), "group", "groups")+": "+shortList(names))
 	}

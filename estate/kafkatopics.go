@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/big"
 	"slices"
 	"strconv"
@@ -131,7 +132,13 @@ func topicLive(s *kafka.TopicState) *Live {
 		}
 		body["configs"] = configs
 	}
-	return &Live{Body: body, Reserved: s.Internal, state: s}
+	l := &Live{Body: body, Reserved: s.Internal, state: s}
+	if s.ID != "" { // one that was made anew in between is not the one that a plan saw
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(s.ID))
+		l.SeqNo, l.Term = int64(h.Sum64()>>1), 1
+	}
+	return l
 }
 
 func number(n int) json.Number { return json.Number(strconv.Itoa(n)) }

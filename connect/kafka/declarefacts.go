@@ -18,6 +18,7 @@ type TopicFacts struct {
 	Copies  int64   // bytes of one copy of each partition: the leaders'; -1: not known
 	Largest []int64 // bytes of each partition, of one copy
 	Groups  []TopicReader
+	Unknown string // why it is not known which groups read it; "": it is
 }
 
 // A TopicReader is a group that has read a topic, or reads it.
@@ -72,9 +73,11 @@ func (a *Admin) TopicFacts(ctx context.Context, names []string) (map[string]*Top
 			f.Largest = append(f.Largest, one)
 		}
 	}
+	notes = new(Notes)
+	l.notes = notes
 	groups, err := a.groups(ctx, l, Which{Internal: true})
 	if err != nil {
-		return facts, ctx.Err()
+		notes.add("groups", err)
 	}
 	commits := a.commits(ctx, groups, notes)
 	for i := range groups {
@@ -88,6 +91,9 @@ func (a *Admin) TopicFacts(ctx context.Context, names []string) (map[string]*Top
 				f.Groups = append(f.Groups, g.reads(topic))
 			}
 		}
+	}
+	for _, f := range facts {
+		f.Unknown = strings.Join(notes.Lines(), "; ")
 	}
 	return facts, ctx.Err()
 }

@@ -43,7 +43,7 @@ func fresh(ctx context.Context) context.Context { return kadm.WithAuthorizedOps(
 
 // TopicState is a topic as it is declared: what was set for it, without what the brokers have by default.
 type TopicState struct {
-	ID         string // a topic that was made anew has another
+	ID         string // a topic that was made anew has another; "": brokers of that age give none
 	Partitions int
 	Replicas   [][]int32 // by partition, as they will be once reassignments that are under way have ended
 	Configs    map[string]string
@@ -78,8 +78,11 @@ func (a *Admin) TopicStates(ctx context.Context, names ...string) (map[string]*T
 		if t.Err != nil {
 			return nil, fmt.Errorf("topic %s: %s", name, because(t.Err))
 		}
-		s := &TopicState{ID: t.ID.String(), Partitions: len(t.Partitions), Configs: map[string]string{}, Defaults: map[string]string{}}
+		s := &TopicState{Partitions: len(t.Partitions), Configs: map[string]string{}, Defaults: map[string]string{}}
 		s.Internal = t.IsInternal || strings.HasPrefix(name, "__")
+		if t.ID != (kadm.TopicID{}) {
+			s.ID = t.ID.String()
+		}
 		for _, p := range t.Partitions.Sorted() {
 			s.Replicas = append(s.Replicas, p.Replicas)
 		}
