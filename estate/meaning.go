@@ -113,22 +113,19 @@ func (o *Observed) matching(patterns []string) []IndexFact {
 
 // patternsOf are those of the template; of a component, those of all templates that name it.
 func patternsOf(key Key, d *Desired, o *Observed) (patterns, templates []string) {
-	bodies := map[string]Body{}
-	for name, live := range o.live[IndexTemplates] {
-		bodies[name] = live.Body
-	}
-	for k, obj := range d.Objects {
-		if k.Kind == IndexTemplates {
-			bodies[k.Name] = obj.Body
+	r := o.references(d)
+	switch key.Kind {
+	case IndexTemplates:
+		if own, ok := r.patterns[key.Name]; ok {
+			return own, []string{key.Name}
 		}
-	}
-	for name, body := range bodies {
-		if key.Kind == IndexTemplates && name == key.Name || key.Kind == ComponentTemplates && slices.Contains(texts(body["composed_of"]), key.Name) {
-			patterns = append(patterns, texts(body["index_patterns"])...)
-			templates = append(templates, name)
+	case ComponentTemplates:
+		templates = r.components[key.Name]
+		for _, name := range templates {
+			patterns = append(patterns, r.patterns[name]...)
 		}
+	default:
 	}
-	slices.Sort(templates)
 	return patterns, templates
 }
 
@@ -224,30 +221,7 @@ func shortList(names []string) string {
 
 func explainPipeline(ch *Change, d *Desired, o *Observed) {
 	ch.Risk = worse(ch.Risk, Medium)
-	var users []string
-	name := func(settings map[string]any) bool {
-		all := indexSettings(settings)
-		return all["index.default_pipeline"] == ch.Name || all["index.final_pipeline"] == ch.Name
-	}
-	for t, live := range o.live[IndexTemplates] {
-		if d.Objects[Key{IndexTemplates, t}] == nil && name(object(live.Body, "template", "settings")) {
-			users = append(users, "index template "+t)
-		}
-	}
-	for k, obj := range d.Objects {
-		switch k.Kind {
-		case IndexTemplates, ComponentTemplates:
-			if name(object(obj.Body, "template", "settings")) {
-				users = append(users, kinds[k.Kind].what+" "+k.Name)
-			}
-		case IngestPipelines:
-			if slices.Contains(pipelinesIn(obj.Body), ch.Name) {
-				users = append(users, "pipeline "+k.Name)
-			}
-		default:
-		}
-	}
-	slices.Sort(users)
+	users := o.references(d).pipelines[ch.Name]
 	switch ch.Action {
 	case Create:
 		ch.Risk = Low

@@ -24,6 +24,7 @@ type Observed struct {
 
 	live     map[Kind]map[string]*Live
 	inquired *inquired
+	refs     *references // of the plan that is being made; nil: not gathered yet
 }
 
 // IndexFact is what a plan needs to know of an index.

@@ -9,10 +9,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -136,15 +138,17 @@ func (p *Plan) Count(a Action) int {
 }
 
 // NewPlan compares what is declared, what was applied last and what is there. It asks the cluster about templates and
-// pipelines that differ: whether it would take them, and whether two ways of writing mean the same. It asks about the
-// first MostAsked of them, or about all.
+// pipelines that differ: whether it would take them, and whether two ways of writing mean the same. About those that are
+// new and plain it asks together (see combined); about the first MostAsked of the others, or about all.
 func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll bool, now time.Time) (*Plan, error) {
 	p := newPlan("apply", d, o, now)
+	o.refs = nil
 	var mu sync.Mutex // guards p.Changes and p.Unchanged
 	g, asking := errgroup.WithContext(ctx)
 	const questions = 8 // at a time
 	g.SetLimit(questions)
 	asked, unasked := 0, 0
+	var changes, created []*Change
 	for _, key := range o.relevant(d) {
 		change := decide(d, o, key)
 		if change == nil {
@@ -153,6 +157,32 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 			mu.Unlock()
 			continue
 		}
+		if change.asks() && change.Action == Create {
+			created = append(created, change)
+			continue
+		}
+		changes = append(changes, change)
+	}
+	together, alone := combined(created)
+	var left, unfound atomic.Int64
+	left.Store(int64(len(together) + MostAsked))
+	if askAll {
+		left.Store(math.MaxInt64)
+	}
+	for _, c := range together {
+		g.Go(func() error {
+			if err := c.ask(asking, t, o, &left, &unfound); err != nil {
+				return fmt.Errorf("ask %s about %s and others: %w", t.Search, c.changes[0].Key, err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for _, ch := range c.changes {
+				p.Changes = append(p.Changes, *ch)
+			}
+			return nil
+		})
+	}
+	for _, change := range append(changes, alone...) {
 		if change.asks() {
 			if asked++; asked > MostAsked && !askAll {
 				unasked++
@@ -165,7 +195,7 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 		g.Go(func() error {
 			same, err := change.ask(asking, t, o)
 			if err != nil {
-				return fmt.Errorf("ask %s about %s: %w", t.Search, key, err)
+				return fmt.Errorf("ask %s about %s: %w", t.Search, change.Key, err)
 			}
 			mu.Lock()
 			defer mu.Unlock()
@@ -180,8 +210,8 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	if unasked > 0 {
-		p.Notes = append(p.Notes, fmt.Sprintf("the cluster was asked about %d changes only, whether it would take them, and not about %d more (--ask-all asks about each)", MostAsked, unasked))
+	if unasked += int(unfound.Load()); unasked > 0 {
+		p.Notes = append(p.Notes, fmt.Sprintf("the cluster was not asked about %d of %d changes, whether it would take them (--ask-all asks about each)", unasked, asked+len(created)-len(alone)))
 	}
 	p.Notes = append(p.Notes, slices.Concat(d.Notes, o.unseen(d))...)
 	if err := o.inquire(ctx, t, p.Changes, now); err != nil {
@@ -198,7 +228,7 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 	return p, nil
 }
 
-// MostAsked is about how many changes a plan asks the cluster unless told to ask about all.
+// MostAsked is about how many changes a plan asks the cluster one by one unless told to ask about all.
 const MostAsked = 100
 
 func newPlan(what string, d *Desired, o *Observed, now time.Time) *Plan {
@@ -430,6 +460,12 @@ func (ch *Change) asks() bool {
 	return kinds[ch.Kind].ask != nil && ch.Problem == "" && (ch.Action == Create || ch.Action == Update)
 }
 
+// refuses reports that an answer says that the cluster would not take what it was asked about.
+func refuses(err error) bool {
+	e, said := errors.AsType[*opensearch.StatusError](err)
+	return said && !e.Temporary() && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 403
+}
+
 // ask has the cluster say whether it would take the body, and whether it and what is there mean the same.
 func (ch *Change) ask(ctx context.Context, t *Target, o *Observed) (same bool, err error) {
 	if !ch.asks() {
@@ -437,7 +473,8 @@ func (ch *Change) ask(ctx context.Context, t *Target, o *Observed) (same bool, e
 	}
 	ask := kinds[ch.Kind].ask
 	effect, err := ask(ctx, t, decoded(ch.Body))
-	if e, refused := errors.AsType[*opensearch.StatusError](err); refused && !e.Temporary() && e.Status >= 400 && e.Status < 500 && e.Status != 401 && e.Status != 403 {
+	if refuses(err) {
+		e, _ := errors.AsType[*opensearch.StatusError](err)
 		ch.Problem = "the cluster would refuse it: " + e.Reason
 		return false, nil
 	}

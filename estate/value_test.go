@@ -174,8 +174,8 @@ func TestAPlanOfManyObjectsAsksLittle(t *testing.T) {
 		b.file("base/ingest-pipelines/p"+string(rune('a'+i%26))+string(rune('a'+i/26))+".json", `{"processors": []}`)
 	}
 	p := b.plan()
-	if n := b.fake.Count("simulate_pipeline"); n != estate.MostAsked || len(p.Notes) != 1 {
-		t.Errorf("asked about %d, notes %q", n, p.Notes)
+	if n := b.fake.Count("simulate_pipeline"); n > 3 || len(p.Notes) != 0 {
+		t.Errorf("asked %d times, notes %q", n, p.Notes)
 	}
 	b.apply(p)
 	before := len(b.fake.Requests())
