@@ -263,6 +263,11 @@ func (r *Environments) look(ctx context.Context, e *v1alpha1.Environment) outcom
 			return outcome{}, err
 		}
 		o, err := r.settle(ctx, e, desired, target)
+		if err == nil && e.Spec.Mode != v1alpha1.PlanMode {
+			if next := r.clones(ctx, e, desired, target); next > 0 && (o.again == 0 || next < o.again) {
+				o.again = min(next, r.interval(e))
+			}
+		}
 		switch {
 		case err != nil:
 		case o.applied != "":

@@ -15,6 +15,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/narudata/naru/estate"
+	"github.com/narudata/naru/estate/clone"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -134,6 +135,9 @@ func (r *Environments) deleteOwned(ctx context.Context, e *v1alpha1.Environment)
 		if _, conflict := errors.AsType[*conflictError](err); conflict {
 			return 0, nil // they are the other's
 		}
+		return 0, err
+	}
+	if _, err := r.removeClones(ctx, e, clone.Side{Desired: d, Target: t}, func(*clone.Record) bool { return true }); err != nil {
 		return 0, err
 	}
 	for range mostRounds {
