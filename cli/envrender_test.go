@@ -7,6 +7,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kfake"
 	"sigs.k8s.io/yaml"
+
+	"github.com/narudata/naru/operator/v1alpha1"
 )
 
 func TestAnEnvironmentWithKafkaIsPlannedAndAppliedFromTheCommandLine(t *testing.T) {
@@ -67,5 +69,40 @@ func TestRenderedManifestsAreTheSameEachTimeAndHaveNoSecrets(t *testing.T) {
 	}
 	if out, _ := b.naru(exitOK, args...); strings.Contains(out, "---") {
 		t.Errorf("one manifest: %s", out)
+	}
+}
+
+// TestRenderedManifestsAreWhatTheOperatorTakes decodes them strictly: a field that the API does not have is an error.
+func TestRenderedManifestsAreWhatTheOperatorTakes(t *testing.T) {
+	b := newEstateBench(t)
+	b.file("d/base/pipelines/web.conf", "input { stdin {} }\noutput { stdout {} }\n")
+	b.file("d/base/flows/history.yaml", "flow: {source: {archive: {path: /a}}, sink: {opensearch: {urls: [\"http://x:1\"]}}}\nreplicas: 3\n")
+	b.file("d/base/kafka-topics/orders.yaml", "partitions: 3\n")
+	b.file("d/overlays/prod/env.yaml", `
+target: {urls: ["https://x:9200"], tls: {caFile: /ca.pem, certFile: /c.pem, keyFile: /k.pem}, auth: {username: naru}}
+kafka: {brokers: ["k:9092"], tls: {caFile: /ca.pem}, sasl: {mechanism: SCRAM-SHA-512, username: naru}}
+dashboards: {url: "https://d:5601", auth: {sigv4: es, region: eu-west-1}}
+variables: {shards: 3}
+drift: {repair: [ingest-pipelines]}
+limits: {shards: 900, storage: 2TiB, monthly: 100.5}
+`)
+	out, _ := b.naru(exitOK, "env", "render", "-f", "d", "-e", "prod", "--name", "shop-prod", "--search-secret", "os", "--kafka-secret", "k", "--ca-secret", "ca", "--cert-secret", "cert")
+	docs := strings.Split(out, "---\n")
+	if len(docs) != 3 {
+		t.Fatalf("%d documents", len(docs))
+	}
+	var e v1alpha1.Environment
+	if err := yaml.UnmarshalStrict([]byte(docs[0]), &e); err != nil {
+		t.Fatalf("%v\n%s", err, docs[0])
+	}
+	if e.Name != "shop-prod" || e.Spec.Environment != "prod" || e.Spec.Target.TLS.CASecretRef.Key != "ca.crt" || e.Spec.Target.TLS.CertSecretRef.Name != "cert" ||
+		e.Spec.Kafka.SASL.SecretRef.Name != "k" || e.Spec.Dashboards.Auth.SigV4 != "es" || e.Spec.Drift.Repair[0] != "ingest-pipelines" || !strings.Contains(string(e.Spec.Limits.Raw), "900") {
+		t.Errorf("%+v", e.Spec)
+	}
+	for _, doc := range docs[1:] {
+		var f v1alpha1.Flow
+		if err := yaml.UnmarshalStrict([]byte(doc), &f); err != nil || (f.Spec.Pipeline == nil) == (f.Spec.Flow == nil) {
+			t.Errorf("%v\n%s", err, doc)
+		}
 	}
 }
