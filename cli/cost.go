@@ -173,10 +173,10 @@ func (c *common) cost(ctx context.Context, f *costFlags, constants *cost.Constan
 // estimateOf counts one environment, with what is declared there and not applied yet.
 func estimateOf(ctx context.Context, c *common, d *estate.Desired, rules []cost.Rule) (*cost.Estimate, error) {
 	target, err := d.Connect(ctx, c.Getenv)
-	defer target.Close()
 	if err != nil {
 		return nil, err
 	}
+	defer target.Close()
 	now := time.Now()
 	facts, err := d.Facts(ctx, target, now)
 	if err != nil {

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
 	"os"
@@ -106,6 +107,52 @@ func lineOf(text, begins string) string {
 		}
 	}
 	return ""
+}
+
+// interrupted runs a command that is interrupted when the cluster gets its nth request for statistics.
+func (b *estateBench) interrupted(nth, want int, args ...string) (stdout, stderr string) {
+	b.t.Helper()
+	signals := make(chan os.Signal, 1)
+	n := 0
+	b.fake.SetHook(func(r *osfake.Request) osfake.Fault {
+		if r.API == "nodes_stats" {
+			if n++; n == nth {
+				signals <- os.Interrupt
+			}
+		}
+		return osfake.Fault{}
+	})
+	var out, errs bytes.Buffer
+	env := Process()
+	env.Stdin, env.Stdout, env.Stderr = strings.NewReader(""), &out, &errs
+	env.Getenv = func(string) string { return "" }
+	env.Interrupts = func() (<-chan os.Signal, func()) { return signals, func() {} }
+	if got := Main(b.t.Context(), env, args); got != want {
+		b.t.Errorf("naru %s: exit status %d, want %d\n%s%s", strings.Join(args, " "), got, want, &out, &errs)
+	}
+	b.fake.SetHook(nil)
+	return out.String(), errs.String()
+}
+
+func TestAnInterruptBeforeAnApplyChangesNothingAndOneAfterItKeepsWhatThereIs(t *testing.T) {
+	b := newEstateBench(t)
+	b.put("/web-1", `{}`)
+	b.file("d/base/env.yaml", "estate: shop\nvariables: {shards: 1}\nmeasure: {every: 100ms, before: 1s, after: 1m}\n")
+	b.load()
+	_, errs := b.interrupted(4, exitInterrupted, "apply", "-f", "d", "-e", "prod", "--yes")
+	b.has(errs, "nothing was changed")
+	if n := b.fake.Count("put_index_template") + b.fake.Count("put_pipeline"); n > 0 {
+		t.Errorf("%d changes", n)
+	}
+	began := time.Now()
+	out, _ := b.interrupted(14, exitOK, "apply", "-f", "d", "-e", "prod", "--yes") // of a window of a minute
+	if took := time.Since(began); took > 50*time.Second {
+		t.Errorf("it took %v", took)
+	}
+	b.has(out, "Applied 2 changes", "Measured: ")
+	id := strings.TrimSuffix(strings.Fields(out[strings.Index(out, "as apply ")+9:])[0], ".")
+	out, _ = b.naru(0, "env", "numbers", id, "-f", "d", "-e", "prod")
+	b.has(out, "right after it", "stopped")
 }
 
 func TestAnIdleClusterIsAppliedToWithoutWaiting(t *testing.T) {

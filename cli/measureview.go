@@ -116,10 +116,10 @@ func value(v float64, unit string, n int) string {
 		return "-"
 	}
 	text := digits(v)
-	switch {
-	case unit == "1/s":
+	switch unit {
+	case "1/s":
 		return text + "/s"
-	case unit == "":
+	case "":
 		return text
 	}
 	return text + " " + unit
