@@ -14,7 +14,7 @@ import (
 func main() {
 	// The controller of Argo Rollouts starts a plugin without arguments, and says by the environment which kind of one it wants.
 	if kind := os.Getenv(argo.Variable); kind != "" && len(os.Args) == 1 {
-		if err := argo.Serve(kind); err != nil {
+		if err := argo.Serve(kind, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -163,12 +163,8 @@ func (f *bulkFormer) parameters(dst []byte, e *event.Event, in *ingest, action s
 		}
 	}
 	if f.ids && !truthy(in.id) && (action == "index" || action == "create") {
-		before := len(dst)
-		ok := false
-		if dst, ok = f.origin(append(dst, `,"_id":"`...), e); ok { // names of topics and clusters need no escapes
-			dst = append(dst, '"')
-		} else {
-			dst = dst[:before]
+		if with, ok := f.origin(append(dst, `,"_id":"`...), e); ok { // names of topics and clusters need no escapes
+			dst = append(with, '"')
 		}
 	} else {
 		member("_id", f.DocumentID, in.id)

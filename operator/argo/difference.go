@@ -64,7 +64,7 @@ func (p *platform) difference(ctx context.Context, namespace string, m *Metric) 
 			return nil, noData("the shadow has begun %s ago: there is nothing to compare yet", time.Since(route.At).Round(time.Second))
 		}
 		for side, index := range map[*compare.Source]string{&stable: m.Index, &canary: shadow} {
-			source, end, err := compare.Cluster(ctx, client, index, m.TimeField, o.Window, logger())
+			source, end, err := compare.Cluster(ctx, client, index, m.TimeField, o.Window, p.log)
 			if err != nil {
 				return nil, err
 			}

@@ -5,9 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"math"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -374,9 +372,4 @@ func lagOf(ctx context.Context, admin *kafka.Admin, group string) (*measured, er
 		return nil, noData("the canary %s has no partitions, or has committed nothing yet", s.Route.Canary)
 	}
 	return &measured{r, map[string]string{"canary": s.Route.Canary, "stable": s.Route.Stable, "records": fmt.Sprintf("canary %s, stable %s", number(r["canaryRecords"]), number(r["stableRecords"]))}}, nil
-}
-
-// logger is where connections log to: the controller's log.
-func logger() *slog.Logger {
-	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 }

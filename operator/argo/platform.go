@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strconv"
 	"strings"
@@ -65,6 +66,7 @@ func decode(raw []byte, into any) error {
 
 // A platform is what the plugin has of Kubernetes, and its connections. It is safe for concurrent use.
 type platform struct {
+	log    *slog.Logger
 	secret func(ctx context.Context, namespace, name string) (map[string][]byte, error)
 	pods   func(ctx context.Context, namespace, hash string) ([]corev1.Pod, error)
 
@@ -87,8 +89,8 @@ type keptAdmin struct {
 // secretsStay is how long a Secret is not asked for again.
 const secretsStay = 30 * time.Second
 
-func newPlatform() *platform {
-	p := &platform{secrets: map[string]keptSecret{}, admins: map[string]*keptAdmin{}}
+func newPlatform(log *slog.Logger) *platform {
+	p := &platform{log: log, secrets: map[string]keptSecret{}, admins: map[string]*keptAdmin{}}
 	// The controller's own configuration: that of its pod, or KUBECONFIG.
 	client := sync.OnceValues(func() (kubernetes.Interface, error) {
 		config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), nil).ClientConfig()

@@ -10,6 +10,8 @@ package argo
 
 import (
 	"fmt"
+	"io"
+	"log/slog"
 	"slices"
 
 	metricrpc "github.com/argoproj/argo-rollouts/metricproviders/plugin/rpc"
@@ -32,12 +34,13 @@ func Handshake(kind string) plugin.HandshakeConfig {
 	return plugin.HandshakeConfig{ProtocolVersion: 1, MagicCookieKey: Variable, MagicCookieValue: kind}
 }
 
-// Serve is the plugin of a kind. It returns when the controller ends it.
-func Serve(kind string) error {
+// Serve is the plugin of a kind, which logs to the writer: the controller takes what a plugin writes to standard error into its own log.
+// It returns when the controller ends it.
+func Serve(kind string, log io.Writer) error {
 	if !slices.Contains(Kinds, kind) {
 		return fmt.Errorf("%s is %q: naru is a plugin of the kinds %q", Variable, kind, Kinds)
 	}
-	p := newPlatform()
+	p := newPlatform(slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn})))
 	plugin.Serve(&plugin.ServeConfig{HandshakeConfig: Handshake(kind), Plugins: map[string]plugin.Plugin{
 		"RpcMetricProviderPlugin": &metricrpc.RpcMetricProviderPlugin{Impl: &provider{platform: p}},
 		"RpcStepPlugin":           &steprpc.RpcStepPlugin{Impl: &step{platform: p}},

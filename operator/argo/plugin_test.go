@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -35,7 +36,7 @@ import (
 // The test's own program is the plugin, as the controller starts it.
 func TestMain(m *testing.M) {
 	if kind := os.Getenv(Variable); kind != "" {
-		if err := Serve(kind); err != nil {
+		if err := Serve(kind, os.Stderr); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -299,7 +300,7 @@ func TestTheRouterIsCheapHoweverOftenItIsAsked(t *testing.T) {
 
 func TestMistakesInARolloutAreSaid(t *testing.T) {
 	b := startBrokers(t)
-	r := newRouter(newPlatform())
+	r := newRouter(newPlatform(slog.New(slog.DiscardHandler)))
 	for config, want := range map[string]string{
 		``:                                "there is no configuration",
 		`{"group":"g"}`:                   "give group and topic",
@@ -318,7 +319,7 @@ func TestMistakesInARolloutAreSaid(t *testing.T) {
 	if err := r.SetHeaderRoute(rollout(b.routing(), 0), &v1alpha1.SetHeaderRoute{Match: []v1alpha1.HeaderRoutingMatch{{HeaderName: "x"}}}); !err.HasError() {
 		t.Error("records are routed by headers")
 	}
-	if err := Serve("else"); err == nil {
+	if err := Serve("else", os.Stderr); err == nil {
 		t.Error("it serves as anything")
 	}
 }
@@ -336,7 +337,7 @@ func TestWeightsOfOtherScalesArePercent(t *testing.T) {
 
 func TestASecretIsReadAndAConnectionFollowsIt(t *testing.T) {
 	b := startBrokers(t)
-	p := newPlatform()
+	p := newPlatform(slog.New(slog.DiscardHandler))
 	asked := 0
 	secret := map[string][]byte{"brokers": []byte(strings.Join(b.config.Brokers, ","))}
 	p.secret = func(_ context.Context, namespace, name string) (map[string][]byte, error) {
@@ -570,7 +571,7 @@ func TestRatesAreOfWhatPodsHaveCountedMeanwhile(t *testing.T) {
 			Spec: corev1.PodSpec{Containers: []corev1.Container{{Ports: []corev1.ContainerPort{{Name: "api", ContainerPort: n}}}}},
 		}
 	}
-	p := newPlatform()
+	p := newPlatform(slog.New(slog.DiscardHandler))
 	pods := map[string][]corev1.Pod{
 		"v1": {pod("v1", 500, 1, 2, false), pod("v1", 1e9, 1e9, 1e9, true)},
 		"v2": {pod("v2", 250, 50, 2, false)},
