@@ -26,7 +26,7 @@ test-race: ## everything that runs concurrently under the race detector (needs a
 
 test-servers: ## the long test: real Elasticsearch, OpenSearch and Kafka, read and written, killed, full
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
-		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./connect/kafka ./estate/... ./migrate/... ./logstash/... ./cli
+		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./connect/kafka ./estate/... ./migrate/... ./logstash/... ./operator/... ./cli
 
 test-argo: ## the operator with the real Argo CD and Argo Rollouts, which it builds first (a quarter of an hour); ARGO=warm builds nothing, and skips
 	@if [ "$(ARGO)" != warm ]; then internal/testbed/argo/build.sh; elif ! CHECK=built internal/testbed/argo/build.sh; then \
