@@ -56,7 +56,7 @@ func install(self, folder string) (done installed, err error) {
 	if err != nil {
 		return done, fmt.Errorf("read this program: %w", err)
 	}
-	defer from.Close()
+	defer func() { _ = from.Close() }() // it was only read
 	to, err := os.CreateTemp(folder, ".naru-*")
 	if errors.Is(err, fs.ErrNotExist) {
 		return done, fmt.Errorf("install into %s: there is no such folder: make it, or mount a volume there", folder)
