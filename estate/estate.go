@@ -1,6 +1,7 @@
-// Package estate brings an environment's systems to what a directory in Git declares: index and component templates, ISM and snapshot
-// policies, ingest pipelines, aliases, roles and their mappings, cluster settings. Bodies are the system's own JSON;
-// nothing is modelled anew here.
+// Package estate brings an environment's systems to what a directory in Git declares: of OpenSearch index and component templates,
+// ISM and snapshot policies, ingest pipelines, aliases, roles and their mappings, cluster settings; of Kafka topics, ACLs, quotas and
+// where groups begin; saved objects of OpenSearch Dashboards; flows and pipelines, where there is a place that runs them. Bodies are
+// the systems' own JSON; nothing is modelled anew here.
 //
 // Read gives what is Desired, Observe what is there and what was applied last, NewPlan the difference as data. Apply does
 // exactly a plan, and leaves a record in the cluster, by which the next plan, Undo and FindDrift know what naru did.
