@@ -375,3 +375,26 @@ func FuzzDecode(f *testing.F) {
 		measure.Judge(w, w, "x")
 	})
 }
+
+func TestARecordStaysSmall(t *testing.T) {
+	names := []string{"ingest", "indexing time", "bulk time", "search rate", "query time", "search time", "rejected", "failed", "lag", "heap", "gc", "cpu", "refresh", "merge", "segments", "size"}
+	window := func() *measure.Window {
+		w := &measure.Window{Values: map[string][]float64{}}
+		for _, name := range names {
+			for i := range 120 { // as many as a window can have, in five digits
+				w.Values[name] = append(w.Values[name], 10001+float64(i*7919%89998))
+			}
+		}
+		return w
+	}
+	n := &measure.Numbers{Before: window()}
+	for range 10 {
+		if _, err := n.Add(window(), time.Now(), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b, err := json.Marshal(n)
+	if err != nil || len(b) > 200_000 {
+		t.Errorf("%d bytes, %v", len(b), err)
+	}
+}
