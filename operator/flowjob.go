@@ -14,14 +14,13 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/narudata/naru/connect"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/internal/termination"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
 // The phases of a flow that ends: it is carried by pods that share the parts through the ledger, and complete when one of them finds
-// that nothing is left. One pod compares what it wrote by itself; after several, a second Job compares once.
+// that nothing is left. What arrived in a cluster a second Job compares once; the one pod that writes an archive does it by itself.
 const (
 	carryPhase   = "carry"
 	comparePhase = "compare"
@@ -69,9 +68,13 @@ func (l *look) bounded(ctx context.Context) (outcome, error) {
 		return outcome{}, err
 	}
 	s.Revision = revision
-	pods := l.carriers(what)
-	o, err := l.phase(ctx, revision, carryPhase, pods, []string{"run", configFolder + "/" + flowFile, fmt.Sprintf("--verify=%t", pods == 1), "--progress", "json"})
-	if err == nil && o == nil && pods > 1 {
+	alone := what.Sink.Dir() != "" // an archive is written by one process
+	pods := l.replicas()
+	if alone {
+		pods = min(pods, 1)
+	}
+	o, err := l.phase(ctx, revision, carryPhase, pods, []string{"run", configFolder + "/" + flowFile, fmt.Sprintf("--verify=%t", alone), "--progress", "json"})
+	if err == nil && o == nil && !alone {
 		o, err = l.phase(ctx, revision, comparePhase, 1, []string{"verify", configFolder + "/" + flowFile, "--progress", "json"})
 	}
 	if err != nil {
@@ -111,14 +114,6 @@ func canonical(raw []byte) ([]byte, error) {
 	e.SetIndent("", "  ")
 	err := e.Encode(v)
 	return b.Bytes(), err
-}
-
-// carriers is how many pods carry. An archive is written by one process.
-func (l *look) carriers(what *connect.Flow) int32 {
-	if what.Sink.Dir() != "" {
-		return min(l.replicas(), 1)
-	}
-	return l.replicas()
 }
 
 func (l *look) jobName(revision, phase string) string {

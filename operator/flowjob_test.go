@@ -2,6 +2,7 @@ package operator
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -132,6 +133,86 @@ envFrom: [{secretRef: {name: search}}]
 	if b.list(&jobs); len(jobs.Items) > 0 {
 		t.Errorf("it is carried again by %s", jobs.Items[0].Name)
 	}
+}
+
+func TestAFlowIsScaledAndSuspendedWhileItIsCarried(t *testing.T) {
+	t.Parallel()
+	b := kubeTest(t)
+	b.operate(Options{})
+	search := osfake.Start(t, osfake.Options{})
+	dir, documents := b.archive()
+	b.flow("shop", fmt.Sprintf(`
+flow:
+  source: {archive: {dir: %q}}
+  sink: {opensearch: {urls: [%q], rate: 100/s}}
+  options: {workers: 1, batchRecords: 20}
+`, dir, search.URL())+b.mounted(b.dir))
+	running := func(want int) {
+		b.Helper()
+		b.await(fmt.Sprintf("%d pods run", want), func() string {
+			var pods corev1.PodList
+			n := 0
+			b.list(&pods)
+			for i := range pods.Items {
+				if pods.Items[i].Status.Phase == corev1.PodRunning && pods.Items[i].DeletionTimestamp.IsZero() {
+					n++
+				}
+			}
+			if n != want {
+				return fmt.Sprint(n)
+			}
+			return ""
+		})
+	}
+	running(1)
+	f := b.awaitFlow("shop", "False Running")
+	var before, after batchv1.Job
+	b.get(&before, "shop-"+f.Status.Revision)
+	change(b, f, func(f *v1alpha1.Flow) { f.Spec.Replicas = new(int32(3)) })
+	running(3)
+	change(b, f, func(f *v1alpha1.Flow) { f.Spec.Suspend = true })
+	f = b.awaitFlow("shop", "False Suspended")
+	running(0)
+	if holds(f.Status.Conditions, v1alpha1.Stalled) {
+		t.Error(message(f))
+	}
+	// What the pods had read is written, and nobody goes on.
+	pause(t, time.Second)
+	written := count(t, search.URL()+"/shop-logs-*/_count")
+	if written == 0 || written >= documents {
+		t.Errorf("%d of %d documents are written", written, documents)
+	}
+	pause(t, 2*time.Second)
+	if later := count(t, search.URL()+"/shop-logs-*/_count"); later != written {
+		t.Errorf("suspended, it writes: %d documents, then %d", written, later)
+	}
+	change(b, f, func(f *v1alpha1.Flow) { f.Spec.Suspend = false })
+	f = b.awaitFlow("shop", "True Arrived")
+	if f.Status.Records.Delivered != documents {
+		t.Errorf("%+v", f.Status.Records)
+	}
+	if b.get(&after, "shop-"+f.Status.Revision); after.UID != before.UID {
+		t.Error("another Job took the place of the one that was scaled")
+	}
+}
+
+// count asks how many documents there are.
+func count(t *testing.T, url string) int64 {
+	t.Helper()
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	var c struct{ Count int64 }
+	if err := json.NewDecoder(answer.Body).Decode(&c); err != nil || answer.StatusCode != http.StatusOK {
+		t.Fatal(answer.StatusCode, err)
+	}
+	return c.Count
 }
 
 func TestAFlowIntoAnArchiveHasOnePodAndAnotherFlowTakesItsPlace(t *testing.T) {

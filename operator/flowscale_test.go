@@ -25,6 +25,8 @@ func TestManyFlowsNeedFewCalls(t *testing.T) {
 	flows := 40
 	if n, err := strconv.Atoi(os.Getenv("NARU_TEST_FLOWS")); err == nil {
 		flows = n
+	} else {
+		t.Parallel()
 	}
 	b := kubeTest(t)
 	calls := &callCounter{}
