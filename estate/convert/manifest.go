@@ -144,8 +144,10 @@ func yamlValue(n *yaml.Node, depth int, budget *int) (any, error) {
 			}
 		}
 		return out, nil
+	case yaml.ScalarNode:
+		return yamlScalar(n)
 	}
-	return yamlScalar(n)
+	return nil, fmt.Errorf("line %d: no value", n.Line)
 }
 
 func yamlScalar(n *yaml.Node) (any, error) {

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -233,6 +232,3 @@ func count(n int, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
-
-// number writes a whole number.
-func number(n int) json.Number { return json.Number(fmt.Sprint(n)) }
