@@ -21,15 +21,14 @@ type Constant struct {
 
 // Where the defaults come from.
 const (
-	sourceStorage  = "Amazon OpenSearch Service, Sizing domains: storage requirements"
-	sourceShards   = "Amazon OpenSearch Service, Choosing the number of shards"
-	sourceQuotas   = "Amazon OpenSearch Service, quotas"
-	sourceDisk     = "OpenSearch, cluster.routing.allocation.disk.watermark"
-	sourceHeap     = "OpenSearch, Important settings: heap size"
-	sourceManagers = "Amazon OpenSearch Service, Dedicated master nodes"
-	sourceCodec    = "AWS and opensearch.org benchmarks of zstd with nyc_taxis (26 to 32 % smaller)"
-	sourceKafka    = "Amazon MSK, best practices and the sizing guide of its agent toolkit"
-	sourceNaru     = "naru: where a suggestion begins to be worth reading"
+	sourceStorage = "Amazon OpenSearch Service, Sizing domains: storage requirements"
+	sourceShards  = "Amazon OpenSearch Service, Choosing the number of shards"
+	sourceQuotas  = "Amazon OpenSearch Service, quotas"
+	sourceDisk    = "OpenSearch, cluster.routing.allocation.disk.watermark"
+	sourceHeap    = "OpenSearch, Important settings: heap size"
+	sourceCodec   = "AWS and opensearch.org benchmarks of zstd with nyc_taxis (26 to 32 % smaller)"
+	sourceKafka   = "Amazon MSK, best practices and the sizing guide of its agent toolkit"
+	sourceNaru    = "naru: where a suggestion begins to be worth reading"
 )
 
 // The constants by name.
@@ -39,9 +38,7 @@ const (
 	serviceReserve      = "service_reserve"
 	serviceReserveMost  = "service_reserve_most_gib"
 	diskFull            = "disk_full"
-	searchShardLeast    = "search_shard_least_gib"
 	searchShard         = "search_shard_gib"
-	logsShardLeast      = "logs_shard_least_gib"
 	logsShard           = "logs_shard_gib"
 	smallShard          = "small_shard_gib"
 	shardsPerHeap       = "shards_per_heap_gib"
@@ -51,8 +48,6 @@ const (
 	heapShare           = "heap_share"
 	heapMost            = "heap_most_gib"
 	heapFull            = "heap_full"
-	managers            = "managers"
-	managersFrom        = "managers_from_nodes"
 	ratioCompressed     = "best_compression_ratio"
 	ratioZstd           = "zstd_ratio"
 	growthDays          = "growth_days"
@@ -74,7 +69,6 @@ const (
 	brokerZones         = "broker_zones"
 	peakFactor          = "kafka_peak_factor"
 	topicReplicas       = "topic_replicas"
-	hoursPerMonth       = "hours_per_month"
 )
 
 // defaults are the constants in the order in which they are printed.
@@ -85,10 +79,8 @@ func defaults() []Constant {
 		{serviceReserve, 0.20, "share", "of a disk a managed service keeps for itself, until service_reserve_most_gib", sourceStorage},
 		{serviceReserveMost, 20, "GiB", "of a node's disk a managed service keeps for itself at most", sourceStorage},
 		{diskFull, 0.85, "share", "of a self-managed node's disk up to which it takes shards: the low watermark", sourceDisk},
-		{searchShardLeast, 10, "GiB", "a shard that is searched has at least", sourceShards},
-		{searchShard, 30, "GiB", "a shard that is searched has at most", sourceShards},
-		{logsShardLeast, 30, "GiB", "a shard of logs has at least", sourceShards},
-		{logsShard, 50, "GiB", "a shard of logs has at most", sourceShards},
+		{searchShard, 30, "GiB", "a shard that is searched has at most; 10 to 30 are usual", sourceShards},
+		{logsShard, 50, "GiB", "a shard of logs has at most; 30 to 50 are usual", sourceShards},
 		{smallShard, 1, "GiB", "shards below it, on average, are called too many", sourceNaru},
 		{shardsPerHeap, 25, "1/GiB", "shards a node has at most for each GiB of its heap", sourceShards},
 		{shardsPerNode, 1000, "", "shards a node has at most, where the cluster does not say (cluster.max_shards_per_node)", sourceQuotas},
@@ -97,8 +89,6 @@ func defaults() []Constant {
 		{heapShare, 0.5, "share", "of a node's memory that is heap", sourceHeap},
 		{heapMost, 32, "GiB", "of heap at most", sourceHeap},
 		{heapFull, 0.80, "share", "of the heap in use from which a node has too little", sourceHeap},
-		{managers, 3, "", "dedicated cluster managers, where there are any", sourceManagers},
-		{managersFrom, 3, "", "data nodes from which dedicated cluster managers are advised", sourceManagers},
 		{ratioCompressed, 0.75, "share", "of its size that an index has with best_compression; measure it on an index of yours", sourceCodec},
 		{ratioZstd, 0.71, "share", "of its size that an index has with zstd; measure it on an index of yours", sourceCodec},
 		{growthDays, 14, "days", "over which growth is measured", sourceNaru},
@@ -120,7 +110,6 @@ func defaults() []Constant {
 		{brokerZones, 3, "", "zones: brokers are a multiple of them", sourceKafka},
 		{peakFactor, 3, "times", "the mean rate of a topic, that its peak is taken for", sourceNaru},
 		{topicReplicas, 3, "", "copies of a topic above which there are too many", sourceKafka},
-		{hoursPerMonth, 730, "h", "in a month", "365 × 24 / 12"},
 	}
 }
 
@@ -184,7 +173,7 @@ func ParseConstants(file string, b []byte) (*Constants, error) {
 // divisors are what is divided by.
 var divisors = map[string]bool{
 	diskFull: true, searchShard: true, logsShard: true, shardsPerHeap: true, shardsPerNode: true, brokerDiskFactor: true, brokerNetworkFactor: true, brokerUse: true,
-	brokerPartitions: true, brokerDiskMost: true, brokerZones: true, brokerDisk: true, brokerNetwork: true, hoursPerMonth: true, growthDays: true,
+	brokerPartitions: true, brokerDiskMost: true, brokerZones: true, brokerDisk: true, brokerNetwork: true, growthDays: true,
 }
 
 // below1 are the shares that leave something.

@@ -131,7 +131,7 @@ func Take(ctx context.Context, s Source, o Options) (*Window, error) {
 			every = pace(usual, o.For, took)
 		}
 		if o.Step != nil {
-			o.Step(len(samples), len(samples)+int(max(0, o.For-passed)/every))
+			o.Step(len(samples), len(samples)+int(max(0, o.For-passed+every/2)/every))
 		}
 		if !o.Whole && len(samples) == idleSamples && idle(samples) {
 			w.Idle = true
