@@ -13,6 +13,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -162,7 +163,7 @@ func (r *Environments) until(e *v1alpha1.Environment, d time.Duration) time.Dura
 func (r *Environments) conclude(before, e *v1alpha1.Environment, o *outcome) {
 	e.Status.ObservedGeneration = e.Generation
 	o.write(&e.Status.Conditions, e.Generation)
-	was := conditionOf(before.Status.Conditions, v1alpha1.Ready)
+	was := readyOf(before.Status.Conditions)
 	if was != nil && was.Reason == o.reason && (was.Status == metav1.ConditionTrue) == (o.state == ready) {
 		return
 	}
@@ -173,13 +174,9 @@ func (r *Environments) conclude(before, e *v1alpha1.Environment, o *outcome) {
 	r.event(e, kind, o.reason, "Reconcile", o.message)
 }
 
-func conditionOf(conditions []metav1.Condition, name string) *metav1.Condition {
-	for i := range conditions {
-		if conditions[i].Type == name {
-			return &conditions[i]
-		}
-	}
-	return nil
+// readyOf gives the condition Ready; nil: there is none yet.
+func readyOf(conditions []metav1.Condition) *metav1.Condition {
+	return meta.FindStatusCondition(conditions, v1alpha1.Ready)
 }
 
 // event tells people something. An event holds 1 kB.
@@ -228,7 +225,7 @@ func (r *Environments) look(ctx context.Context, e *v1alpha1.Environment) outcom
 		return outcome{state: suspended, reason: reasonSuspended, message: "suspended: nothing is looked at or changed"}
 	}
 	if wait := r.tooSoon(name); wait > 0 {
-		if c := conditionOf(e.Status.Conditions, v1alpha1.Ready); c != nil && c.ObservedGeneration == e.Generation {
+		if c := readyOf(e.Status.Conditions); c != nil && c.ObservedGeneration == e.Generation {
 			return outcome{stateOf(e.Status.Conditions), c.Reason, c.Message, wait}
 		}
 		return outcome{progressing, reasonSettling, "looked at a moment ago; again in a second", wait}

@@ -133,7 +133,7 @@ func conditionsText(conditions []metav1.Condition) string {
 	if text == "" {
 		text = "-"
 	}
-	c := conditionOf(conditions, v1alpha1.Ready)
+	c := readyOf(conditions)
 	if c == nil {
 		return text
 	}
@@ -141,7 +141,7 @@ func conditionsText(conditions []metav1.Condition) string {
 }
 
 func readyMessage(conditions []metav1.Condition) string {
-	c := conditionOf(conditions, v1alpha1.Ready)
+	c := readyOf(conditions)
 	if c == nil {
 		return ""
 	}

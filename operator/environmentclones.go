@@ -47,7 +47,7 @@ func (r *Environments) removeClones(ctx context.Context, e *v1alpha1.Environment
 		if err != nil {
 			return next, fmt.Errorf("the clone of %s: %w", c.Of, err)
 		}
-		message := fmt.Sprintf("the clone of %s of %s is gone, with %s", c.Of, c.Began.UTC().Format(time.DateTime), plural(len(removal.Indices), "index", "indices"))
+		message := fmt.Sprintf("the clone of %s of %s is gone, with %s", c.Of, c.Began.UTC().Format(time.DateTime), indices(len(removal.Indices)))
 		if len(removal.Left) > 0 {
 			message += "; what stays: " + strings.Join(removal.Left, "; ")
 		}

@@ -107,9 +107,9 @@ func (r *Environments) referring(kind string) handler.MapFunc {
 			ctrl.LoggerFrom(ctx).Error(err, "find who refers to an object", "kind", kind, "name", o.GetName())
 			return nil
 		}
-		requests := make([]reconcile.Request, len(list.Items))
+		requests := make([]reconcile.Request, 0, len(list.Items))
 		for i := range list.Items {
-			requests[i].NamespacedName = client.ObjectKeyFromObject(&list.Items[i])
+			requests = append(requests, reconcile.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])})
 		}
 		if kind != "Secret" {
 			return requests

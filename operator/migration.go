@@ -133,7 +133,7 @@ func (r *Migrations) Reconcile(ctx context.Context, req ctrl.Request) (ctrl.Resu
 	}
 	m.Status.ObservedGeneration = m.Generation
 	o.write(&m.Status.Conditions, m.Generation)
-	if was := conditionOf(before.Status.Conditions, v1alpha1.Ready); was == nil || was.Reason != o.reason {
+	if was := readyOf(before.Status.Conditions); was == nil || was.Reason != o.reason {
 		kind := corev1.EventTypeNormal
 		if o.state == stalled {
 			kind = corev1.EventTypeWarning
@@ -180,7 +180,7 @@ func (r *Migrations) advance(ctx context.Context, m *v1alpha1.Migration) (outcom
 	what, err := carriageOf(m, "")
 	if err != nil {
 		m.Status.Phase = v1alpha1.MigrationFailed
-		return outcome{state: stalled, reason: reasonInvalid, message: err.Error()}, nil
+		return outcome{state: stalled, reason: reasonInvalid, message: err.Error()}, nil //nolint:nilerr // it is the outcome
 	}
 	if m.Status.StartedAt == nil {
 		m.Status.StartedAt = &metav1.Time{Time: r.now()}
@@ -442,7 +442,7 @@ func (c *course) status() {
 	}
 	if v := c.record.Verified; v != nil {
 		c.verification(v)
-		message := fmt.Sprintf("%d records in %s were compared, and are what was read", v.Records, plural(v.Indices, "index", "indices"))
+		message := fmt.Sprintf("%d records in %s were compared, and are what was read", v.Records, indices(v.Indices))
 		if c.record.Partial != "" {
 			message += ", but for what could not be carried whole: " + c.record.Partial
 		}
@@ -450,16 +450,16 @@ func (c *course) status() {
 	}
 }
 
-func plural(n int, one, more string) string {
+func indices(n int) string {
 	if n == 1 {
-		return "1 " + one
+		return "1 index"
 	}
-	return fmt.Sprintf("%d %s", n, more)
+	return fmt.Sprintf("%d indices", n)
 }
 
 func (c *course) planText() string {
 	p := c.record.Plan
-	text := fmt.Sprintf("%d records in %s, %s", p.Records, plural(p.Indices, "index", "indices"), things(p.Parts, "part"))
+	text := fmt.Sprintf("%d records in %s, %s", p.Records, indices(p.Indices), things(p.Parts, "part"))
 	if p.AtMost {
 		text = "at most " + text
 	}

@@ -157,10 +157,8 @@ func (r *Migrations) resultOf(ctx context.Context, j *batchv1.Job) (*result, err
 		if c.Status != corev1.ConditionTrue {
 			continue
 		}
-		switch c.Type {
-		case batchv1.JobComplete, batchv1.JobSuccessCriteriaMet:
-			res.done = true
-		case batchv1.JobFailed:
+		res.done = res.done || c.Type == batchv1.JobComplete || c.Type == batchv1.JobSuccessCriteriaMet
+		if c.Type == batchv1.JobFailed {
 			res.failed, res.why = true, plain(c.Message)
 		}
 	}

@@ -24,7 +24,7 @@ func (c *course) progress(ctx context.Context, res *result) string {
 		c.m.Status.Progress = p
 	}
 	p.Pods = running(res.pods)
-	text := fmt.Sprintf("%s carry %s", things(int(p.Pods), "pod"), plural(c.record.Plan.Indices, "index", "indices"))
+	text := fmt.Sprintf("%s carry %s", things(int(p.Pods), "pod"), indices(c.record.Plan.Indices))
 	status, rate, err := c.ledger(ctx)
 	if err != nil {
 		ctrl.LoggerFrom(ctx).V(1).Info("how far the carry is cannot be asked", "err", err.Error())

@@ -19,7 +19,7 @@ func TestServersAnEnvironmentAndAMigrationIntoARealCluster(t *testing.T) {
 			ok, missing := testbed.CanStart(t, name)
 			testbed.Need(t, ok, missing)
 			node := testbed.Start(t, name, testbed.Options{})
-			c, err := opensearch.Target{URLs: []string{node.URL}}.Connect(t.Context(), nobody)
+			c, err := opensearch.Target{URLs: []string{node.URL}}.Connect(t.Context(), func(string) string { return "" })
 			if err != nil {
 				t.Fatal(err)
 			}
