@@ -8,7 +8,9 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
+	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/estate/convert"
 	"github.com/narudata/naru/internal/testbed"
 )
@@ -313,4 +315,32 @@ func TestKeysOfInstancesAreQuotedForTerraformAndTheShell(t *testing.T) {
 	}
 	slices.Sort(commands)
 	wants(t, commands, `terraform state rm 'opensearch_dashboard_tenant.r["it'\''s $${a} \"b\" <"]'`, "terraform state rm 'opensearch_dashboard_tenant.r[3]'")
+}
+
+func TestSavedObjectsBecomeAnExport(t *testing.T) {
+	body, _ := json.Marshal(`[{"_id": "index-pattern:logs", "_source": {"type": "index-pattern", "index-pattern": {"title": "logs-*", "fields": "[]"}, "migrationVersion": {}}},
+ {"_id": "search:s", "_source": {"type": "search", "search": {"title": "<s>"}, "references": [{"id": "logs", "name": "x", "type": "index-pattern"}]}}]`)
+	r := one(t, "opensearch_dashboard_object", `{"body": `+string(body)+`, "index": "", "tenant_name": ""}`)
+	files, err := r.Files("base")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"attributes":{"fields":"[]","title":"logs-*"},"id":"logs","references":[],"type":"index-pattern"}
+{"attributes":{"title":"<s>"},"id":"s","references":[{"id":"logs","name":"x","type":"index-pattern"}],"type":"search"}
+`
+	if files[0].Path != "base/dashboards/r.ndjson" || string(files[0].Data) != want {
+		t.Errorf("%s\n%s", files[0].Path, files[0].Data)
+	}
+	env := "target: {urls: [http://x]}\ndashboards: {url: \"http://x:5601\"}\n"
+	d, err := estate.ReadFS(t.Context(), fstest.MapFS{files[0].Path: {Data: files[0].Data}, "overlays/e/env.yaml": {Data: []byte(env)}}, "e", noEnv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if o := d.Objects[r.Objects[0].Key]; o == nil || !estate.Same(o.Key, o.Body, r.Objects[0].Body) {
+		t.Errorf("%v", o)
+	}
+	if r := one(t, "opensearch_dashboard_object", `{"body": "[]", "tenant_name": "shop"}`); len(r.Objects) != 0 || !strings.Contains(r.Left[0].Why, "tenant shop") {
+		t.Errorf("%+v", r)
+	}
+	refused(t, `{"version": 4, "lineage": "x", "resources": [{"mode": "managed", "type": "opensearch_dashboard_object", "name": "r", "instances": [{"attributes": {"body": "[{}]"}}]}]}`, "body[0]: want an _id TYPE:ID")
 }

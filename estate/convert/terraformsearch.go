@@ -43,6 +43,9 @@ var terraformTypes = merged(
 	secured("kibana_tenant", terraformType{take: takeTenant, ignored: []string{"index"}}),
 	secured("user", terraformType{why: noPasswords}),
 	map[string]terraformType{
+		"opensearch_dashboard_object": {take: takeSaved}, "elasticsearch_kibana_object": {take: takeSaved},
+	},
+	map[string]terraformType{
 		"elasticsearch_xpack_user":                   {why: noPasswords},
 		"elasticsearch_xpack_index_lifecycle_policy": {take: takeLifecycleBody, other: true},
 		"elasticsearch_xpack_role":                   {why: "roles of X-Pack have other privileges than those of OpenSearch: write it anew"},
@@ -248,4 +251,42 @@ func takeIndexAliases(b *Batch, t *tale, r *resource) {
 		b.alias(alias, name, o, r.address)
 	}
 	b.leave(NoHome, r.address, "an index holds data, and stays Terraform's; its aliases are declared: have Terraform ignore them (lifecycle.ignore_changes)")
+}
+
+// takeSaved makes a bundle of what a resource has of saved objects, which it writes into the index of Dashboards as they stand
+// there: _id is TYPE:ID, _source has the attributes under the type's name.
+func takeSaved(b *Batch, t *tale, r *resource) {
+	if tenant := r.text("tenant_name"); tenant != "" {
+		b.leave(NoHome, r.address, "its objects are those of the tenant %s: export them from there, and declare them for an environment whose dashboards have that tenant", tenant)
+		return
+	}
+	if index := r.text("index"); index != "" && index != ".kibana" && index != ".opensearch_dashboards" {
+		b.leave(NoHome, r.address, "its objects are in the index %s of their own: export them from Dashboards", index)
+		return
+	}
+	docs, err := jsonDocuments([]byte(r.text("body")))
+	if err != nil || len(docs) != 1 {
+		t.fail("body", "its text is not JSON")
+		return
+	}
+	objects := map[string]any{}
+	for i, e := range elements(docs[0]) {
+		id, _ := e["_id"].(string)
+		source, _ := e["_source"].(map[string]any)
+		typ, _ := source["type"].(string)
+		attributes, ok := source[typ].(map[string]any)
+		name, fits := strings.CutPrefix(id, typ+":")
+		if !ok || !fits || typ == "" {
+			t.fail(fmt.Sprintf("body[%d]", i), "want an _id TYPE:ID, and a _source with type and the attributes under the type's name")
+			continue
+		}
+		o := map[string]any{"attributes": attributes, "references": []any{}}
+		put(o, "references", source["references"])
+		objects[typ+"/"+name] = o
+	}
+	if len(objects) == 0 && len(t.errs) == 0 {
+		b.leave(NoHome, r.address, "there is no saved object in it")
+		return
+	}
+	b.add(estate.Key{Kind: estate.SavedObjects, Name: r.name}, estate.Body{"objects": objects}, r.address)
 }

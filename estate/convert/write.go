@@ -17,6 +17,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/estate"
 )
 
 // File is a file to be written.
@@ -30,11 +31,15 @@ func (r *Result) Files(folder string) ([]File, error) {
 	out := make([]File, 0, len(r.Objects))
 	for i := range r.Objects {
 		o := &r.Objects[i]
-		data, err := o.yaml()
+		write, end := o.yaml, ".yaml"
+		if o.Kind == estate.SavedObjects {
+			write, end = o.export, ".ndjson"
+		}
+		data, err := write()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", o.Key, err)
 		}
-		out = append(out, File{path.Join(folder, string(o.Kind), o.Name+".yaml"), data})
+		out = append(out, File{path.Join(folder, string(o.Kind), o.Name+end), data})
 	}
 	return out, nil
 }
@@ -50,6 +55,27 @@ func (o *Object) yaml() ([]byte, error) {
 		return nil, err
 	}
 	return append(b.Bytes(), body...), nil
+}
+
+// export is a bundle of saved objects as Dashboards exports them: one a line. It has no comments.
+func (o *Object) export() ([]byte, error) {
+	objects, _ := o.Body["objects"].(map[string]any)
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	for _, key := range slices.Sorted(maps.Keys(objects)) {
+		saved, ok := objects[key].(map[string]any)
+		typ, id, fits := strings.Cut(key, "/")
+		if !ok || !fits {
+			return nil, fmt.Errorf("BUG: %s is no saved object", key)
+		}
+		line := maps.Clone(saved)
+		line["type"], line["id"] = typ, id
+		if err := e.Encode(line); err != nil {
+			return nil, err
+		}
+	}
+	return b.Bytes(), nil
 }
 
 func encoded(body map[string]any) ([]byte, error) {
