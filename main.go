@@ -8,13 +8,11 @@ import (
 	_ "time/tzdata" // time zones where the host has none
 
 	"github.com/narudata/naru/cli"
-	"github.com/narudata/naru/operator/argo"
 )
 
 func main() {
-	// The controller of Argo Rollouts starts a plugin without arguments, and says by the environment which kind of one it wants.
-	if kind := os.Getenv(argo.Variable); kind != "" && len(os.Args) == 1 {
-		if err := argo.Serve(kind, os.Stderr); err != nil {
+	if was, err := plugin(); was {
+		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
