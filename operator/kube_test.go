@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
@@ -43,6 +44,12 @@ var shared struct {
 const operatorUser = "naru-operator"
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue { // they wait for the cluster, and not for the processor
+		if err := flag.Set(f.Name, "8"); err != nil {
+			panic(err)
+		}
+	}
 	m.Run()
 	if shared.kube != nil {
 		shared.kube.Stop()
