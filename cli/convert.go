@@ -158,7 +158,7 @@ func (v *converting) read(b *convert.Batch, arg string) error {
 		b.Read("standard input", data)
 		return nil
 	}
-	n := 0
+	var names []string
 	err := filepath.WalkDir(arg, func(name string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
@@ -166,8 +166,15 @@ func (v *converting) read(b *convert.Batch, arg string) error {
 		case d.IsDir() && name != arg && strings.HasPrefix(d.Name(), "."):
 			return fs.SkipDir // .git, .terraform
 		case d.IsDir(), name != arg && !slices.Contains([]string{".yaml", ".yml", ".json", ".tfstate"}, filepath.Ext(name)):
-			return nil
+		default:
+			names = append(names, name)
 		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
 		f, err := os.Open(name)
 		if err != nil {
 			return err
@@ -176,14 +183,12 @@ func (v *converting) read(b *convert.Batch, arg string) error {
 		if err = errors.Join(err, f.Close()); err != nil {
 			return err
 		}
-		n++
 		b.Read(name, data)
-		return nil
-	})
-	if err == nil && n == 0 {
+	}
+	if len(names) == 0 {
 		return fmt.Errorf("%s has no file that ends in .yaml, .yml, .json or .tfstate", arg)
 	}
-	return err
+	return nil
 }
 
 // ask takes what is live.
@@ -250,13 +255,12 @@ func (v *converting) environment() (convert.File, error) {
 
 // tell says on standard error what was done, and what is next.
 func (v *converting) tell(r *convert.Result, written int) {
-	switch {
-	case v.to == "":
-		fmt.Fprintf(v.Stderr, "%s; nothing is written without --to DIR\n", count(int64(len(r.Objects)))+" objects")
-	default:
-		fmt.Fprintf(v.Stderr, "%d files written below %s\n", written, v.to)
+	if v.to == "" {
+		fmt.Fprintf(v.Stderr, "%s objects; nothing is written without --to DIR\n", count(int64(len(r.Objects))))
+		return
 	}
-	if v.to != "" && v.env != "" && v.from == "" && written > 0 {
+	fmt.Fprintf(v.Stderr, "%d files written below %s\n", written, v.to)
+	if v.env != "" && v.from == "" && written > 0 {
 		fmt.Fprintf(v.Stderr, "next: put the cluster's address into %s, then naru plan -f %s -e %s\n", filepath.Join(v.to, "overlays", v.env, "env.yaml"), v.to, v.env)
 	}
 }
