@@ -210,7 +210,11 @@ func writeRoute(w io.Writer, width int, s *kafka.RouteStatus) error {
 	case r == nil || r.Stable == "" && r.Canary == "":
 		fmt.Fprintf(w, "Group %s has no route: all members are alike.\n", printable(s.Group))
 	default:
-		fmt.Fprintf(w, "Group    %s (%s), carried by topic %s\n", printable(s.Group), s.State, printable(s.Topic))
+		state := s.State
+		if len(s.Members) == 0 {
+			state = "no members"
+		}
+		fmt.Fprintf(w, "Group    %s (%s), carried by topic %s\n", printable(s.Group), state, printable(s.Topic))
 		fmt.Fprintf(w, "Stable   %s  %s\n", orDash(r.Stable), partitionsOf(s.Stable, s.Partitions))
 		if r.Canary != "" && r.Canary != r.Stable {
 			how := partitionsOf(s.Canary, s.Partitions) + fmt.Sprintf(", weight %d %%", r.Weight)
