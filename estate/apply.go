@@ -222,14 +222,21 @@ func (a *Applier) change(ctx context.Context, run *Applied, r *Record, ch *Chang
 	case Delete:
 		return kinds[ch.Kind].remove(ctx, t, ch.Name, live)
 	case Create, Update:
-		if err := kinds[ch.Kind].put(ctx, t, ch.Name, decoded(ch.Body), live); err != nil {
-			return err
+		if len(ch.Body) > 0 {
+			if err := kinds[ch.Kind].put(ctx, t, ch.Name, decoded(ch.Body), live); err != nil {
+				return err
+			}
 		}
 		if live, err = look(ctx, t, ch.Key, bodies...); err != nil {
 			return err
 		}
 		if live == nil {
 			return errors.New("the cluster accepted it and does not have it")
+		}
+		if ch.ChangeManaged {
+			if err := changeManaged(ctx, t, ch.Name, live); err != nil {
+				return err
+			}
 		}
 	case Adopt, Forget:
 	}
@@ -374,7 +381,7 @@ func (e *journalEntry) undo(o *Observed) *Change {
 		}
 		ch.Body = nil
 	default:
-		ch.Action = Update
+		ch.Action, ch.ChangeManaged = Update, e.Change.ChangeManaged
 		ch.Fields = compare(before, is, nil, nil)
 	}
 	if len(e.Kept) > 0 && len(ch.Body) > 0 {

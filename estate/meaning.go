@@ -334,7 +334,7 @@ func listChange(f *Field) (gained, lost []string) {
 func explainISM(ch *Change, o *Observed, now time.Time) {
 	var own []IndexFact
 	for _, x := range o.Indices {
-		if o.Managed[x.Name] == ch.Name {
+		if o.manages[x.Name].policy == ch.Name {
 			own = append(own, x)
 		}
 	}
@@ -361,7 +361,9 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 			f.Means, f.Risk = "when indices are deleted", Medium
 		}
 	}
-	if len(own) > 0 {
+	if ch.ChangeManaged {
+		explainManaged(ch, o)
+	} else if len(own) > 0 {
 		keep := "keep the version they have"
 		if len(own) == 1 {
 			keep = "keeps the version it has"
@@ -386,7 +388,7 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 		what += ", not " + days(*was)
 	}
 	switch {
-	case o.Managed == nil:
+	case o.manages == nil:
 		what += "; which it manages is not known"
 	case n > 0:
 		what += fmt.Sprintf(": %s of %s now, with the new version", indices(n), gibibytes(bytes))

@@ -19,8 +19,8 @@ type Observed struct {
 	Kafka   string          // the id of the Kafka cluster; "": the environment has none
 	Records map[Key]*Record // of all estates
 	Indices []IndexFact
-	Missing map[Kind]error    // kinds that the cluster does not have
-	Managed map[string]string // indices with the ISM policy that manages them; nil: not known
+	Missing map[Kind]error     // kinds that the cluster does not have
+	manages map[string]manages // indices that ISM policies manage; nil: not known
 
 	live     map[Kind]map[string]*Live
 	inquired *inquired
@@ -114,7 +114,7 @@ func observe(ctx context.Context, t *Target, wanted map[Kind]wants) (*Observed, 
 	}
 	if wanted[ISMPolicies] != nil {
 		g.Go(func() (err error) {
-			o.Managed, err = managed(ctx, t.Search)
+			o.manages, err = managed(ctx, t.Search)
 			return err
 		})
 	}
@@ -161,7 +161,7 @@ func indexFacts(ctx context.Context, c *opensearch.Client) ([]IndexFact, error) 
 }
 
 // managed says which indices have which policy. A cluster without the plugin, or a user who may not ask: nil.
-func managed(ctx context.Context, c *opensearch.Client) (map[string]string, error) {
+func managed(ctx context.Context, c *opensearch.Client) (map[string]manages, error) {
 	answer, err := call(ctx, c, http.MethodGet, "/_plugins/_ism/explain/*?size=10000", nil)
 	if _, refused := errors.AsType[*opensearch.StatusError](err); refused || errors.Is(err, errNoAPI) {
 		return nil, nil
@@ -169,13 +169,11 @@ func managed(ctx context.Context, c *opensearch.Client) (map[string]string, erro
 	if err != nil {
 		return nil, err
 	}
-	out := map[string]string{}
+	out := map[string]manages{}
 	for index, x := range answer {
 		entry, _ := x.(map[string]any)
-		for _, name := range []string{"policy_id", "index.plugins.index_state_management.policy_id"} {
-			if id, ok := entry[name].(string); ok && id != "" {
-				out[index] = id
-			}
+		if m := managesOf(entry); m.policy != "" {
+			out[index] = m
 		}
 	}
 	return out, nil

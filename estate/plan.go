@@ -66,11 +66,14 @@ type Change struct {
 	Problem      string   `json:"problem,omitempty"`         // why it cannot be applied
 	Files        []string `json:"files,omitempty"`
 
-	Body     json.RawMessage `json:"body,omitempty"`     // what is sent
+	Body     json.RawMessage `json:"body,omitempty"`     // what is sent; none: it is there already
 	Declared json.RawMessage `json:"declared,omitempty"` // what the record says was declared, afterwards
 	Before   Seen            `json:"before"`
 	// Then is what the record is afterwards, for an undo; nil: what Declared says.
 	Then *Record `json:"then,omitempty"`
+
+	// ChangeManaged has the indices that an ISM policy manages go on with its new version.
+	ChangeManaged bool `json:"change_managed,omitempty"`
 
 	pending bool // an apply began it and did not finish
 	grave   bool // what it touches was found to make it a high risk
@@ -399,10 +402,13 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	case len(ch.Fields) > 0:
 		ch.Action = Update
 		ch.send(declared)
+		ch.ChangeManaged = key.Kind == ISMPolicies && d.ChangeManaged
 		ch.onlyNewMoves(declared, lastDeclared)
 		if key.Kind == KafkaACLs && lastDeclared != nil && scopeOf(declared) != scopeOf(lastDeclared) {
 			ch.Problem = "it was the list of another principal or resource: a list keeps what it is about; give this one another name"
 		}
+	case ch.pending && key.Kind == ISMPolicies && d.ChangeManaged: // it may not have reached its indices
+		ch.Action, ch.Declared, ch.ChangeManaged = Update, text(want), true
 	case ch.pending || lastObserved == nil || ch.Outside && key.Kind != Aliases:
 		ch.Action, ch.Declared = Adopt, text(want) // it is as it should be; the record does not know
 	default:

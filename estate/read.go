@@ -33,11 +33,13 @@ type Desired struct {
 	Kafka       *kafka.Config     // nil: the environment has none
 	Dashboards  *DashboardsTarget // nil: the environment has none
 	Objects     map[Key]*Declared
-	Repair      []string // patterns KIND/NAME of what `naru drift --repair` may put back
-	Limits      cost.Limits
-	Costs       cost.Model // prices.yaml and sizing.yaml beside base/ and overlays/
-	Measure     measure.Settings
-	Commit      Commit
+	// ChangeManaged has an apply that changes an ISM policy give the new version to the indices that it manages.
+	ChangeManaged bool
+	Repair        []string // patterns KIND/NAME of what `naru drift --repair` may put back
+	Limits        cost.Limits
+	Costs         cost.Model // prices.yaml and sizing.yaml beside base/ and overlays/
+	Measure       measure.Settings
+	Commit        Commit
 
 	Retention map[string]time.Duration // how old indices of a pattern become
 	Sampling  *stage.Sample            // of flows, and of clones; nil: all records
@@ -69,6 +71,7 @@ type environment struct {
 	Drift struct {
 		Repair []string `json:"repair"`
 	} `json:"drift"`
+	ISM     ismSection       `json:"ism"`
 	Limits  cost.Limits      `json:"limits"`
 	Measure measure.Settings `json:"measure"`
 }
@@ -151,7 +154,7 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) st
 		return nil, err
 	}
 	d := &Desired{
-		Environment: name, Estate: cmp.Or(env.Estate, name), Target: env.Target, Objects: r.objects, Repair: env.Drift.Repair,
+		Environment: name, Estate: cmp.Or(env.Estate, name), Target: env.Target, Objects: r.objects, Repair: env.Drift.Repair, ChangeManaged: env.ISM.ChangeManaged,
 		Limits: env.Limits, Costs: costs, Measure: env.Measure,
 	}
 	if err := errors.Join(env.Limits.Validate(), env.Measure.Validate()); err != nil {
@@ -307,7 +310,7 @@ func environError(p yamlParser, root *yaml.Node, err error) error {
 		err = fmt.Errorf("%s: want %s, found %s", t.Field, map[bool]string{true: "a list", false: "a text, or keys with values"}[strings.HasPrefix(t.Type.String(), "[]")], t.Value)
 	} else if _, name, ok := strings.Cut(err.Error(), `unknown field "`); ok {
 		key = strings.TrimSuffix(name, `"`)
-		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), dashboards (url, tenant, auth, tls), retention, sampling (rate, by), masking (fields, keyFile), variables, drift (repair), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
+		err = fmt.Errorf("unknown key %q; env.yaml has estate, target (urls, auth, tls), kafka (brokers, tls, sasl), dashboards (url, tenant, auth, tls), retention, sampling (rate, by), masking (fields, keyFile), variables, drift (repair), ism (changeManaged), limits (storage, shards, nodes, brokers, monthly) and measure (before, after, every, groups, off)", key)
 	} else if s, ok := errors.AsType[*sectionError](err); ok {
 		key = s.section
 		if _, name, ok := strings.Cut(s.text, `unknown key "`); ok {
