@@ -103,7 +103,7 @@ func (f *cloneFlags) parse() error {
 		}
 		f.o.TTL = d
 	}
-	return f.o.Validate()
+	return nil
 }
 
 // daysOrDuration reads 7d, 36h, 90m.

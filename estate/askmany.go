@@ -67,6 +67,7 @@ func partOf(ch *Change) *combination {
 		ok = c.pipeline(body)
 	case ComponentTemplates, IndexTemplates:
 		ok = c.template(body)
+	default:
 	}
 	if !ok {
 		return nil

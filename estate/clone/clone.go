@@ -10,8 +10,10 @@
 package clone
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,6 +41,22 @@ type Options struct {
 	TTL      time.Duration // after which it is to vanish; 0: it stays
 	Prefix   string        // of the names of its indices and aliases; then there are no templates, policies and pipelines
 	Replicas int           // of its indices; -1: as many as the others have
+}
+
+// Declared adds what the environment's own directory says of clones: its sampling where the options have no rate, and in any
+// case all of its masking.
+func (o *Options) Declared(d *estate.Desired) {
+	if s := d.Sampling; s != nil && o.Rate == 0 {
+		o.Rate, o.By = s.Rate, cmp.Or(o.By, s.By)
+	}
+	if m := d.Masking; m != nil {
+		for _, field := range m.Fields {
+			if !slices.Contains(o.Mask, field) {
+				o.Mask = append(o.Mask, field)
+			}
+		}
+		o.KeyFile = cmp.Or(o.KeyFile, m.KeyFile)
+	}
 }
 
 // Validate says what is wrong with the options by themselves.

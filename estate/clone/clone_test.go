@@ -648,6 +648,21 @@ func TestFieldsThatAreMaskedOrSampledByMustBeThere(t *testing.T) {
 	}
 }
 
+func TestWhatAnEnvironmentDeclaresOfSamplesAndMasksIsDoneInItsClones(t *testing.T) {
+	b := newBench(t)
+	b.fill(50)
+	b.file("overlays/staging/env.yaml", "target: {urls: [\""+b.toFake.URL()+"\"]}\nsampling: {rate: 20%, by: trace.id}\nmasking: {fields: [user.email, client.ip]}\n")
+	b.to = b.side("staging")
+	p := b.plan(clone.Options{Replicas: -1, Mask: []string{"user.name"}})
+	r := p.Record
+	if r.Rate != 0.2 || r.By != "trace.id" || !slices.Equal(r.Mask, []string{"user.name", "user.email", "client.ip"}) {
+		t.Errorf("%+v", r)
+	}
+	if r := b.plan(clone.Options{Replicas: -1, Rate: 0.5}).Record; r.Rate != 0.5 || r.By != "" || len(r.Mask) != 2 {
+		t.Errorf("with another rate: %+v", r)
+	}
+}
+
 func TestAnotherKeyIsAnotherClone(t *testing.T) {
 	b := newBench(t)
 	b.fill(20)

@@ -47,12 +47,12 @@ func (f *fields) object(m map[string]any, path, dynamic string) {
 			below = path + "." + name
 		}
 		typ, _ := field["type"].(string)
-		switch {
-		case typ == "alias": // another name of a field
-		case typ == "flat_object" || typ == "flattened":
+		switch typ {
+		case "alias": // another name of a field
+		case "flat_object", "flattened":
 			f.types[below] = typ
 			f.open = append(f.open, below)
-		case typ == "" || typ == "object" || typ == "nested":
+		case "", "object", "nested":
 			f.object(field, below, dynamic)
 		default:
 			f.types[below] = typ

@@ -67,9 +67,11 @@ type Object struct {
 // ErrDone is that the clone is there, and complete.
 var ErrDone = errors.New("the clone is complete")
 
-// NewPlan looks at both environments, and at what was begun. Only reading is done. What keeps the clone from being made is
+// NewPlan adds to the options what to declares of clones, and looks at both environments, and at what was begun. Only reading is done. What keeps the clone from being made is
 // in Plan.Problems; an error is that it could not be found out, or that the options are wrong.
 func NewPlan(ctx context.Context, from, to Side, o Options, getenv func(string) string, now time.Time) (*Plan, error) {
+	o.Mask = slices.Clone(o.Mask)
+	o.Declared(to.Desired)
 	if err := o.Validate(); err != nil {
 		return nil, err
 	}
