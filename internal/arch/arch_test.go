@@ -115,7 +115,7 @@ var doors = map[string][]string{
 	"google.golang.org/protobuf":           {"connect/kafka"},
 	"software.sslmate.com/src/go-pkcs12":   {"connect/kafka", "logstash/tlsoption"},
 	"github.com/aws/aws-sdk-go-v2":         {"blob", "connect/opensearch", "connect/kafka"}, // S3; signed requests to a managed OpenSearch, signed logins to MSK
-	"k8s.io/client-go":                     {"operator", "flow/ledger", "cli"}, // cli: only which cluster, and as whom
+	"k8s.io/client-go":                     {"operator", "flow/ledger", "cli"},              // cli: only which cluster, and as whom
 	"github.com/argoproj/argo-rollouts":    {"operator/argo"},
 	"github.com/hashicorp/go-plugin":       {"operator/argo"},
 	"sigs.k8s.io/controller-runtime":       {"operator"},
