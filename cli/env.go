@@ -24,7 +24,7 @@ one. See also naru plan, naru apply and naru drift.`,
 		},
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
 	})
-	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvLogCommand(c), newEnvNumbersCommand(c), newEnvMeasureCommand(c), newEnvCloneCommand(c), newEnvRemoveCommand(c), newEnvExpireCommand(c))
+	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvRenderCommand(c), newEnvLogCommand(c), newEnvNumbersCommand(c), newEnvMeasureCommand(c), newEnvCloneCommand(c), newEnvRemoveCommand(c), newEnvExpireCommand(c))
 }
 
 func newEnvListCommand(c *common) *cobra.Command {
