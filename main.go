@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	if was, err := plugin(); was {
+	if was, err := plugin(os.Stderr); was {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"io"
 	"os"
 
 	"github.com/narudata/naru/operator/argo"
@@ -10,10 +11,10 @@ import (
 
 // plugin serves the controller of Argo Rollouts, if that started this process: without arguments, saying by the environment
 // which kind of plugin it wants. It reports whether it did.
-func plugin() (was bool, err error) {
+func plugin(stderr io.Writer) (was bool, err error) {
 	kind := os.Getenv(argo.Variable)
 	if kind == "" || len(os.Args) > 1 {
 		return false, nil
 	}
-	return true, argo.Serve(kind, os.Stderr)
+	return true, argo.Serve(kind, stderr)
 }

@@ -2,5 +2,7 @@
 
 package main
 
+import "io"
+
 // plugin reports that this process is none of Argo Rollouts' plugins.
-func plugin() (was bool, err error) { return false, nil }
+func plugin(io.Writer) (was bool, err error) { return false, nil }

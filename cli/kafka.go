@@ -21,8 +21,8 @@ func newKafkaCommand(c *common) *cobra.Command {
 	return parent(newCommand(page{
 		use:   "kafka",
 		short: "see how Kafka's topics and groups are, replay records, look into dead-letter topics",
-		long: `Asks a Kafka cluster how it is; nothing but replay, dlq redrive, groups copy and route writes,
-and no group that is in use is joined or moved. --brokers says which cluster, or
+		long: `Asks a Kafka cluster how it is; nothing but replay, dlq redrive, groups copy and route
+writes, and no group that is in use is joined or moved. --brokers says which cluster, or
 NARU_KAFKA_BROKERS; --config FILE, or NARU_KAFKA_CONFIG, is a YAML file with the rest:
 brokers, clientId, tls, sasl. The name and the password are in NARU_KAFKA_USERNAME and
 NARU_KAFKA_PASSWORD, or in the files that the configuration names, never in a flag.`,
