@@ -35,7 +35,7 @@ elsewhere --kubeconfig, KUBECONFIG or ~/.kube/config says which cluster, and as 
 With --leader-elect one of several works, and another takes over when it ends.
 Deployed by the chart deploy/charts/naru; docs/operator.md says what it does.`,
 		examples: []example{
-			{"naru operator --namespace flows-prod", "work on one namespace, as who kubectl is"},
+			{"naru operator --namespace flows-prod --image ghcr.io/narudata/naru", "work on one namespace, as who kubectl is"},
 			{"naru operator --leader-elect --health-address :8081", "in a pod"},
 		},
 		exits: []exit{
