@@ -154,10 +154,7 @@ func (a *Admin) AddACLs(ctx context.Context, acls []ACL) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
-	return a.shown(ctx, "ACLs", func() (bool, error) {
-		all, err := a.ACLs(ctx)
-		return !slices.ContainsFunc(acls, func(x ACL) bool { n, _ := x.Normal(); return !slices.Contains(all, n) }), err
-	})
+	return a.aclsAre(ctx, acls, true)
 }
 
 // errNotShown is that a change was accepted and is not seen.
@@ -210,9 +207,14 @@ func (a *Admin) RemoveACLs(ctx context.Context, acls []ACL) error {
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
+	return a.aclsAre(ctx, acls, false)
+}
+
+// aclsAre waits until the broker that is asked shows all of the ACLs, or none of them.
+func (a *Admin) aclsAre(ctx context.Context, acls []ACL, there bool) error {
 	return a.shown(ctx, "ACLs", func() (bool, error) {
 		all, err := a.ACLs(ctx)
-		return !slices.ContainsFunc(acls, func(x ACL) bool { n, _ := x.Normal(); return slices.Contains(all, n) }), err
+		return !slices.ContainsFunc(acls, func(x ACL) bool { n, _ := x.Normal(); return slices.Contains(all, n) != there }), err
 	})
 }
 

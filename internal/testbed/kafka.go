@@ -104,7 +104,7 @@ func StartKafka(tb testing.TB, version string, o KafkaOptions) *Kafka {
 // freeRow finds n ports in a row that nobody listens at.
 func freeRow(n int) (first int, err error) {
 	for range 50 {
-		ports, err := freePorts(1)
+		ports, err := FreePorts(1)
 		if err != nil {
 			return 0, err
 		}

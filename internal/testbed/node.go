@@ -89,7 +89,7 @@ func Start(tb testing.TB, name string, o Options) *Node {
 
 	dir := tb.TempDir()
 	n := &Node{Repo: filepath.Join(dir, "repo"), environment: append(environment, "TETHER=1")}
-	ports, err := freePorts(2)
+	ports, err := FreePorts(2)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -184,7 +184,8 @@ func stop(pid int, ended <-chan error) {
 	}
 }
 
-func freePorts(n int) (ports []string, err error) {
+// FreePorts finds n ports of the loopback interface that nobody listens at.
+func FreePorts(n int) (ports []string, err error) {
 	for range n {
 		l, err := net.Listen("tcp4", "127.0.0.1:0")
 		if err != nil {

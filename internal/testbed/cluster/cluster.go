@@ -9,12 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"sync"
 	"syscall"
 	"testing"
@@ -146,7 +144,7 @@ func (k *Kube) start(bin string, o *KubeOptions) (err error) {
 	if k.pki, err = newPKI(filepath.Join(k.Dir, "pki")); err != nil {
 		return err
 	}
-	ports, err := freePorts(4)
+	ports, err := testbed.FreePorts(4)
 	if err != nil {
 		return err
 	}
@@ -415,16 +413,4 @@ func (s *server) tail() []byte {
 func tail(text []byte) []byte {
 	const shown = 6000
 	return text[max(0, len(text)-shown):]
-}
-
-func freePorts(n int) (ports []string, err error) {
-	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // closed at once
-		if err != nil {
-			return nil, err
-		}
-		defer l.Close()
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	}
-	return ports, nil
 }

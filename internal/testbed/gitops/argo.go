@@ -14,7 +14,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -146,7 +145,10 @@ func (a *Argo) startArgoCD(tb testing.TB, o *Options) {
 			},
 		})
 
-	ports := freePorts(tb, 7)
+	ports, err := testbed.FreePorts(7)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	redis, repo := "127.0.0.1:"+ports[0], "127.0.0.1:"+ports[1]
 	a.launch(tb, "redis", nil, redis, filepath.Join(a.bin, "redis"), redis)
 	argocd := func(name, listens string, args ...string) {
@@ -186,7 +188,10 @@ func (a *Argo) startRollouts(tb testing.TB, o *Options) {
 			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "argo-rollouts-config", "namespace": RolloutsNamespace}, "data": data,
 		})
 	}
-	ports := freePorts(tb, 2)
+	ports, err := testbed.FreePorts(2)
+	if err != nil {
+		tb.Fatal(err)
+	}
 	a.launch(tb, "rollouts", append([]string{"GOMAXPROCS=2"}, o.RolloutsEnvironment...), "127.0.0.1:"+ports[1],
 		filepath.Join(a.bin, "rollouts-controller"), "--kubeconfig="+a.kube.Kubeconfig(), "--namespace="+RolloutsNamespace, "--leader-elect=false",
 		"--metricsPort="+ports[0], "--healthzPort="+ports[1])
@@ -346,19 +351,6 @@ func (a *Argo) end() {
 			}
 		}
 	}
-}
-
-func freePorts(tb testing.TB, n int) (ports []string) {
-	tb.Helper()
-	for range n {
-		l, err := net.Listen("tcp4", "127.0.0.1:0") //nolint:noctx // closed at once
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer l.Close()
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
-	}
-	return ports
 }
 
 // get gives an object as JSON has it.
