@@ -396,10 +396,11 @@ func (c *course) switched(ctx context.Context) (*outcome, error) {
 		return nil, nil
 	}
 	aliases := digest(cutover.Aliases)
-	if c.record.Cutover == aliases {
+	names := slices.Sorted(maps.Keys(cutover.Aliases))
+	if c.record.Cutover == aliases { // said again each time: the write of the status that said it first may have been refused
+		setCondition(&c.m.Status.Conditions, c.m.Generation, v1alpha1.CutOver, metav1.ConditionTrue, "Switched", few(names)+" switched")
 		return nil, nil
 	}
-	names := slices.Sorted(maps.Keys(cutover.Aliases))
 	if cutover.Approval != v1alpha1.AutomaticCutover && c.m.Annotations[v1alpha1.ApproveCutoverAnnotation] != "true" {
 		c.m.Status.Phase = v1alpha1.MigrationAwaitingApproval
 		message := fmt.Sprintf("all has arrived; to point %s at the new indices, annotate %s=true", few(names), v1alpha1.ApproveCutoverAnnotation)

@@ -16,6 +16,7 @@ import (
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -263,6 +264,23 @@ spec:
 	if !meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.Verified) || !meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.CutOver) {
 		t.Errorf("status: %s", asJSON(t, m.Status))
 	}
+	b.pinned(t, ns)
+
+	// What the status lost, as when the write that said it first was refused, is said again.
+	meta.SetStatusCondition(&m.Status.Conditions, metav1.Condition{Type: v1alpha1.CutOver, Status: metav1.ConditionFalse, Reason: "CuttingOver"})
+	if err := b.client.Status().Update(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	b.annotate(t, m, v1alpha1.ReconcileAtAnnotation, "2026-11-24T11:00")
+	within(t, 20*time.Second, func() (bool, string) {
+		m = b.migration(t, ns, "broken")
+		return meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.CutOver), asJSON(t, m.Status)
+	})
+}
+
+// pinned checks that the snapshot that "latest" was is written down.
+func (b *bed) pinned(t *testing.T, ns string) {
+	t.Helper()
 	var config corev1.ConfigMapList
 	if err := b.client.List(t.Context(), &config, client.InNamespace(ns), client.MatchingLabels{v1alpha1.MigrationLabel: "broken"}); err != nil {
 		t.Fatal(err)

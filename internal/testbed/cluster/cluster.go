@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -236,7 +237,7 @@ func (k *Kube) Config() *rest.Config {
 // As gives clients of another user, who may do what RBAC says, and a kubeconfig for it.
 func (k *Kube) As(tb testing.TB, user string, groups ...string) (config *rest.Config, kubeconfig string) {
 	tb.Helper()
-	name := "user-" + user
+	name := strings.Join(append([]string{"user-" + user}, groups...), "+")
 	if err := k.pki.client(name, user, groups...); err != nil {
 		tb.Fatal(err)
 	}

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"k8s.io/client-go/rest"
@@ -24,13 +25,16 @@ type pki struct {
 	dir string
 	ca  *x509.Certificate
 	key crypto.Signer
+
+	mu      sync.Mutex
+	clients map[string]bool // the files of those that were issued
 }
 
 func newPKI(dir string) (*pki, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	p := &pki{dir: dir}
+	p := &pki{dir: dir, clients: map[string]bool{}}
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err
@@ -75,12 +79,21 @@ func template(name string) *x509.Certificate {
 	}
 }
 
-// client issues a certificate by which the API server knows a user of some groups.
+// client issues a certificate by which the API server knows a user of some groups; once, as others may be reading its files.
 func (p *pki) client(file, user string, groups ...string) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.clients[file] {
+		return nil
+	}
 	c := template(user)
 	c.Subject.Organization = groups
 	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	return p.issue(file, c)
+	if err := p.issue(file, c); err != nil {
+		return err
+	}
+	p.clients[file] = true
+	return nil
 }
 
 // issue writes NAME.crt and NAME.key.
