@@ -108,12 +108,13 @@ func newRootCommand(env Env) *cobra.Command {
 	c := &common{Env: env, logLevel: slog.LevelWarn, logFormat: choice{value: "text", of: []string{"text", "json"}}}
 	root := newCommand(page{
 		use:   "naru",
-		short: "take over an ELK estate: its data, its snapshots, its pipelines",
+		short: "take over an ELK estate: its data, its pipelines, its environments",
 		long: `naru reads the snapshot repositories of Elasticsearch 5 to 8 and OpenSearch 1 to 3
 as files: no cluster, no JVM. Every live document arrives byte for byte in an
 archive on disk, or in a cluster; it is counted and compared, and what cannot be
-carried is said. It makes OpenSearch restore snapshots of Elasticsearch by itself, and
-runs Logstash's pipelines unchanged.`,
+carried is said. It makes OpenSearch restore snapshots of Elasticsearch by itself,
+runs Logstash's pipelines unchanged, says how Kafka's topics and groups are, keeps
+OpenSearch and Kafka as Git declares them, and does all that on Kubernetes, too.`,
 		examples: []example{
 			{"naru snapshot show /backups/es", "what is in a repository"},
 			{"naru carry /backups/es parquet:/archive --index 'logs-*'", "carry it into an archive"},
@@ -121,6 +122,7 @@ runs Logstash's pipelines unchanged.`,
 			{"naru verify /backups/es /archive", "compare the two, document by document"},
 			{"naru graft /backups/es /backups/os --restore https://node-1:9200", "restore it in OpenSearch, with no reindexing"},
 			{"naru logstash check conf.d", "can these Logstash pipelines run in naru?"},
+			{"naru plan -f estate -e prod", "what does production lack to be what Git says?"},
 		},
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
 	})
@@ -141,39 +143,27 @@ runs Logstash's pipelines unchanged.`,
 	flags := root.PersistentFlags()
 	flags.TextVar(&c.logLevel, "log-level", slog.LevelWarn, "log what is at least as grave: `LEVEL` debug, info, warn or error")
 	flags.Var(&c.logFormat, "log-format", "write the log to standard error as `FORMAT` text or json")
-	root.AddCommand(
-		newCarryCommand(c),
-		newGraftCommand(c),
-		newMoveCommand(c),
-		newExplainCommand(c),
-		newRunCommand(c),
-		newVerifyCommand(c),
-		newDiffCommand(c),
-		newDLQCommand(c),
-		newCutoverCommand(c),
-		newStatusCommand(c),
-		newPauseCommand(c),
-		newResumeCommand(c),
-		newLogstashCommand(c),
-		newTopCommand(c),
-		newTapCommand(c),
-		newAgentCommand(c),
-		newFilebeatCommand(c),
-		newKafkaCommand(c),
-		newBridgeCommand(c),
-		newConvertCommand(c),
-		newPlanCommand(c),
-		newApplyCommand(c),
-		newDriftCommand(c),
-		newEnvCommand(c),
-		newCostCommand(c),
-		newOperatorCommand(c),
-		newSnapshotCommand(c),
-		newLuceneCommand(c),
-		newInstallCommand(c),
-		newVersionCommand(c),
-		newCompletionCommand(c),
-		newReferenceCommand(c),
-	)
+	for _, g := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"DATA", []*cobra.Command{
+			newCarryCommand(c), newExplainCommand(c), newRunCommand(c), newVerifyCommand(c), newDiffCommand(c), newDLQCommand(c), newCutoverCommand(c),
+			newStatusCommand(c), newPauseCommand(c), newResumeCommand(c),
+		}},
+		{"SNAPSHOTS", []*cobra.Command{newSnapshotCommand(c), newGraftCommand(c), newMoveCommand(c), newLuceneCommand(c)}},
+		{"PIPELINES AND KAFKA", []*cobra.Command{
+			newLogstashCommand(c), newTopCommand(c), newTapCommand(c), newAgentCommand(c), newFilebeatCommand(c), newKafkaCommand(c),
+		}},
+		{"ENVIRONMENTS", []*cobra.Command{newConvertCommand(c), newPlanCommand(c), newApplyCommand(c), newDriftCommand(c), newEnvCommand(c), newCostCommand(c)}},
+		{"KUBERNETES", []*cobra.Command{newOperatorCommand(c), newBridgeCommand(c), newInstallCommand(c)}},
+		{"NARU", []*cobra.Command{newVersionCommand(c), newCompletionCommand(c), newReferenceCommand(c)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.title, Title: g.title})
+		for _, cmd := range g.commands {
+			cmd.GroupID = g.title
+		}
+		root.AddCommand(g.commands...)
+	}
 	return root
 }

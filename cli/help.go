@@ -87,10 +87,17 @@ func writeHelp(w io.Writer, cmd *cobra.Command) {
 		fmt.Fprintf(w, "  %s [flags]\n", cmd.UseLine())
 	}
 	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(w, "  %s COMMAND\n\nCOMMANDS\n", cmd.CommandPath())
-		for _, sub := range cmd.Commands() {
-			if sub.IsAvailableCommand() {
-				fmt.Fprintf(w, "  %-11s %s\n", sub.Name(), sub.Short)
+		fmt.Fprintf(w, "  %s COMMAND\n", cmd.CommandPath())
+		groups := cmd.Groups()
+		if len(groups) == 0 {
+			groups = []*cobra.Group{{Title: "COMMANDS"}} // what has no group
+		}
+		for _, g := range groups {
+			fmt.Fprintf(w, "\n%s\n", g.Title)
+			for _, sub := range cmd.Commands() {
+				if sub.IsAvailableCommand() && sub.GroupID == g.ID {
+					fmt.Fprintf(w, "  %-11s %s\n", sub.Name(), sub.Short)
+				}
 			}
 		}
 	}
