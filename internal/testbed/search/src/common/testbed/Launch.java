@@ -15,6 +15,7 @@ import java.util.Map;
  * (HTTP_PORT DATA_DIR REPO_DIR [setting=value ...]) and the plugin classes present on the classpath.
  */
 final class Launch {
+    private static final String SECURITY = "org.opensearch.security.OpenSearchSecurityPlugin";
     private static final String[] PLUGINS = {
         // transport and HTTP
         "org.elasticsearch.transport.Netty4Plugin", "org.elasticsearch.transport.netty4.Netty4Plugin",
@@ -38,6 +39,7 @@ final class Launch {
         // read-only repositories behind HTTP; geo_shape, geohash_grid and the like
         "org.opensearch.plugin.repository.url.URLRepositoryPlugin", "org.opensearch.plugin.repository.url.URLRepositoryModulePlugin",
         "org.opensearch.geo.GeoPlugin", "org.opensearch.geo.GeoModulePlugin",
+        SECURITY,
     };
 
     final Map<String, String> settings = new LinkedHashMap<>();
@@ -60,8 +62,10 @@ final class Launch {
         settings.put("network.host", "127.0.0.1");
         settings.put("http.port", args[0]);
         settings.put("transport.port", Integer.toString(httpPort + 100));
-        settings.put("http.type", "netty4");
-        settings.put("transport.type", "netty4");
+        if (Launch.class.getResource("/" + SECURITY.replace('.', '/') + ".class") == null) { // it brings its own
+            settings.put("http.type", "netty4");
+            settings.put("transport.type", "netty4");
+        }
         settings.put("discovery.type", "single-node");
         settings.put("cluster.routing.allocation.disk.threshold_enabled", "false");
         for (int i = 3; i < args.length; i++) {
