@@ -319,13 +319,53 @@ func writeProblem(w io.Writer, prefix string, e syntax.Error) {
 	}
 }
 
+// testLogstash compiles pipelines, and looks for what their run would fail at here.
 func (c *common) testLogstash(pipelines []logstashPipeline) error {
 	compiled, err := c.compileLogstash(pipelines)
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(c.Stdout, "Configuration OK")
-	return closePipelines(compiled)
+	plans := make([]logstash.Planned, len(compiled))
+	for i, p := range compiled {
+		plans[i] = logstash.Planned{Pipeline: p, ID: pipelines[i].id, Data: cmp.Or(pipelines[i].data, logstash.StateDir())}
+	}
+	err = errors.Join(c.inspectLogstash(plans), oneStdin(compiled), writableData(pipelines))
+	if err == nil {
+		fmt.Fprintln(c.Stdout, "Configuration OK")
+	}
+	return errors.Join(err, closePipelines(compiled))
+}
+
+// inspectLogstash tells what pipelines that are right in themselves would fail at.
+func (c *common) inspectLogstash(plans []logstash.Planned) error {
+	wrong, warnings := logstash.Inspect(plans)
+	for _, w := range warnings {
+		writeProblem(c.Stderr, "warning: ", w)
+	}
+	for _, e := range wrong {
+		writeProblem(c.Stderr, "", e)
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	return &wrongConfiguration{wrong}
+}
+
+// writableData looks whether the folders of what must outlive the process can be written.
+func writableData(pipelines []logstashPipeline) error {
+	var all []error
+	seen := map[string]bool{}
+	for _, p := range pipelines {
+		for _, folder := range [][2]string{{"path.data", cmp.Or(p.data, logstash.StateDir())}, {"path.queue", p.queueDir}} {
+			if name, dir := folder[0], folder[1]; dir != "" && !seen[dir] {
+				seen[dir] = true
+				if err := input.CanWriteIn(dir); err != nil {
+					all = append(all, fmt.Errorf("%s: %w", name, err))
+				}
+			}
+		}
+	}
+	return errors.Join(all...)
 }
 
 // oneStdin looks that no two pipelines read standard input.

@@ -26,7 +26,11 @@ are named, each with its place and what was expected there. A file is
 
   ok          naru runs it
   incomplete  it is right, and has plugins that are not built into naru yet
-  wrong       it has mistakes, or names files or variables that are not there`,
+  wrong       it has mistakes, or names files or variables that are not there, or
+              certificates and keys that cannot be read, or one port twice
+
+Folders are not looked at, as the files may be for another machine: naru logstash -t does
+so where they are to run.`,
 		examples: []example{
 			{"naru logstash check /etc/logstash/conf.d", "a verdict for each file"},
 			{"naru logstash check a.conf b.conf -o json", "the same for a machine"},
@@ -52,6 +56,7 @@ are named, each with its place and what was expected there. A file is
 		for _, f := range files {
 			p, problems := logstash.Read([]syntax.File{f}, read, compile)
 			if p != nil {
+				problems.Errors, _ = logstash.Inspect([]logstash.Planned{{Pipeline: p}})
 				if err := p.Close(); err != nil {
 					return err
 				}

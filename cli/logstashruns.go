@@ -155,7 +155,7 @@ func (r *logstashRuns) change(specs []logstashPipeline) error {
 	r.refused = nil
 	compiled, err := r.compileLogstash(changed)
 	if err == nil {
-		if err = oneStdin(compiled); err != nil {
+		if err = errors.Join(oneStdin(compiled), r.inspect(specs, changed, compiled)); err != nil {
 			err = errors.Join(err, closePipelines(compiled))
 		}
 	}
@@ -184,6 +184,20 @@ func (r *logstashRuns) change(specs []logstashPipeline) error {
 		r.endWithSenders()
 	}
 	return err
+}
+
+// inspect looks for what the pipelines would fail at, beside those that go on as they are.
+func (r *logstashRuns) inspect(specs, changed []logstashPipeline, compiled []*logstash.Pipeline) error {
+	var plans []logstash.Planned
+	for _, run := range r.list() {
+		if slices.ContainsFunc(specs, func(s logstashPipeline) bool { return reflect.DeepEqual(s, run.spec) }) {
+			plans = append(plans, logstash.Planned{Pipeline: run.pipeline, ID: run.spec.id})
+		}
+	}
+	for i, p := range compiled {
+		plans = append(plans, logstash.Planned{Pipeline: p, ID: changed[i].id})
+	}
+	return r.inspectLogstash(plans)
 }
 
 func (r *logstashRuns) start(run *logstashRun) {

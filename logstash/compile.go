@@ -247,15 +247,19 @@ func (c *compiler) id(p *syntax.Plugin, plugin any) string {
 
 // invalid notes what a plugin's set-up finds wrong, at the option that it is about.
 func (c *compiler) invalid(p *syntax.Plugin, section string, err error) {
-	var of *option.Invalid
-	if errors.As(err, &of) {
+	at, message := located(p, section, err)
+	c.errorf(at, "%s", message)
+}
+
+// located gives the place of what is wrong with a plugin: that of the option that it is about, or the plugin's.
+func located(p *syntax.Plugin, section string, err error) (syntax.Pos, string) {
+	if of, ok := errors.AsType[*option.Invalid](err); ok {
 		if a := p.Attribute(of.Option); a != nil && a.Value != nil {
 			at, reason := within(a.Value, of.Err)
-			c.errorf(at, "%s of %s %s: %v", of.Option, p.Name, section, reason)
-			return
+			return at, fmt.Sprintf("%s of %s %s: %v", of.Option, p.Name, section, reason)
 		}
 	}
-	c.errorf(p.Pos, "%s %s: %v", p.Name, section, err)
+	return p.Pos, fmt.Sprintf("%s %s: %v", p.Name, section, err)
 }
 
 // within gives the place that an error in code has in the configuration that the code is in.

@@ -20,6 +20,7 @@ type Input struct {
 	Decoder codec.Decoder
 	Plugin  input.Plugin
 
+	node      *syntax.Plugin
 	made      input.Input
 	describer input.Describer  // nil: the source says nothing
 	identity  input.Identifier // nil: Meta
@@ -58,7 +59,7 @@ func (c *compiler) input(s syntax.Statement) {
 		return
 	}
 	o := plugin.Common()
-	in := &Input{Name: p.Name, Pos: p.Pos, ID: c.id(p, plugin), Plugin: plugin, made: made}
+	in := &Input{Name: p.Name, Pos: p.Pos, ID: c.id(p, plugin), Plugin: plugin, node: p, made: made}
 	if in.Decoder = c.decoder(p, in); in.Decoder == nil {
 		return
 	}

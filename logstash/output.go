@@ -19,6 +19,7 @@ type Output struct {
 	Encoder codec.Encoder
 	Plugin  output.Plugin
 
+	node *syntax.Plugin
 	made output.Output
 }
 
@@ -54,6 +55,6 @@ func (c *compiler) output(p *syntax.Plugin) int {
 		c.errorf(p.Pos, "the codec of %s output cannot write: it only reads", p.Name)
 		return -1
 	}
-	c.p.Outputs = append(c.p.Outputs, &Output{Name: p.Name, Pos: p.Pos, ID: c.id(p, plugin), Encoder: encoder, Plugin: plugin, made: made})
+	c.p.Outputs = append(c.p.Outputs, &Output{Name: p.Name, Pos: p.Pos, ID: c.id(p, plugin), Encoder: encoder, Plugin: plugin, node: p, made: made})
 	return len(c.p.Outputs) - 1
 }

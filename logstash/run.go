@@ -84,7 +84,7 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 		o.ID = "main"
 	}
 	if o.Data == "" {
-		o.Data = stateDir()
+		o.Data = StateDir()
 	}
 	if p.o.Role.InShadow() {
 		o.Data = filepath.Join(o.Data, p.o.Role.Prefix()+"data") // dead letters of a shadow are not those of the pipeline
@@ -255,10 +255,10 @@ func tallyOf(s *stream.Stats) Tally {
 	return t
 }
 
-// stateDir is the folder of the user's state for pipelines.
+// StateDir is the folder of the user's state for pipelines: RunOptions.Data where none is given.
 //
 // Source: the XDG Base Directory Specification.
-func stateDir() string {
+func StateDir() string {
 	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
 		return filepath.Join(dir, "naru", "logstash")
 	}

@@ -64,6 +64,17 @@ func (t *TLS) config() (*tls.Config, error) {
 	return c, nil
 }
 
+// Check reads the files, and says what is wrong with the authorities, and with the certificate.
+func (t *TLS) Check() (ca, cert error) {
+	if t.CAFile != "" || len(t.CAPEM) > 0 {
+		_, ca = t.authorities()
+	}
+	if t.CertFile != "" || len(t.CertPEM) > 0 {
+		_, cert = t.certificate()
+	}
+	return ca, cert
+}
+
 func password(file string, given Secret) (string, error) {
 	if file == "" {
 		return string(given), nil

@@ -10,10 +10,13 @@ import (
 	"github.com/narudata/naru/logstash/tlsoption"
 )
 
-// joinAddress checks a port, and joins it with a host.
+// joinAddress checks a port and a host, and joins them.
 func joinAddress(host string, port int64) (string, error) {
 	if port < 0 || port > 65535 {
 		return "", option.Errorf("port", "expected 0 to 65535, found %d", port)
+	}
+	if err := CheckHost(host); err != nil {
+		return "", option.Errorf("host", "%w", err)
 	}
 	return net.JoinHostPort(host, strconv.FormatInt(port, 10)), nil
 }

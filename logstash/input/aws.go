@@ -42,8 +42,15 @@ func (a *AWS) CheckAWS() error {
 		return option.Errorf("web_identity_token_file", "it needs role_arn")
 	}
 	for name, text := range map[string]string{"proxy_uri": a.ProxyURI, "endpoint": a.Endpoint} {
-		if u, err := url.Parse(text); text != "" && (err != nil || u.Host == "") {
+		if text == "" {
+			continue
+		}
+		u, err := url.Parse(text)
+		if err != nil || u.Host == "" {
 			return option.Errorf(name, "it is no URL with a host")
+		}
+		if err := CheckURL(u); err != nil {
+			return option.Errorf(name, "%w", err)
 		}
 	}
 	if v, ok := a.AdditionalSettings.Get("force_path_style"); ok {

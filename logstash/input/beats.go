@@ -81,7 +81,7 @@ func (b *Beats) Setup(s *Setup) (Input, error) {
 	if err != nil {
 		return nil, err
 	}
-	in := &beatsInput{address: address, inactivity: time.Duration(b.InactivityTimeout) * time.Second, handshake: time.Duration(b.HandshakeTimeout) * time.Millisecond}
+	in := &beatsInput{address: address, host: b.Host, port: b.Port, inactivity: time.Duration(b.InactivityTimeout) * time.Second, handshake: time.Duration(b.HandshakeTimeout) * time.Millisecond}
 	schema := s.schema(b.ECSCompatibility)
 	if in.enrichment, err = b.enrichment(schema); err != nil {
 		return nil, err
@@ -218,7 +218,8 @@ type enrichment struct {
 // beatsInput is a Beats, or a Lumberjack, that is set up.
 type beatsInput struct {
 	enrichment
-	address               string
+	address, host         string
+	port                  int64
 	inactivity, handshake time.Duration
 	tls                   *tlsoption.Config // nil: none
 }
@@ -227,6 +228,12 @@ var (
 	_ Describer = (*beatsInput)(nil)
 	_ Decoder   = (*beatsInput)(nil)
 )
+
+// Inspect implements Inspector.
+func (b *beatsInput) Inspect(in *Inspection) { in.TLS(b.tls, true) }
+
+// Claims implements Claimer.
+func (b *beatsInput) Claims(string, string) []Claim { return ClaimPort("tcp", b.host, b.port) }
 
 // Open implements Input.
 func (b *beatsInput) Open(r *Run) (stream.Source, error) {

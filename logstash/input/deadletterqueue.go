@@ -72,6 +72,16 @@ type deadLetterQueue struct {
 	start        time.Time
 }
 
+// Inspect implements Inspector.
+func (d *deadLetterQueue) Inspect(in *Inspection) {
+	if info, err := os.Stat(d.dir); err == nil && !info.IsDir() {
+		in.Report(option.Errorf("path", "%s is no folder", d.Path))
+	}
+	if d.CommitOffsets {
+		in.File("sincedb_path", d.sincedb, true)
+	}
+}
+
 // Open implements Input.
 func (d *deadLetterQueue) Open(r *Run) (stream.Source, error) {
 	c := deadletters.Config{Dir: filepath.Join(d.dir, d.PipelineID), Start: d.start, Clean: d.CleanConsumed, Port: r.Port, Log: r.Log}

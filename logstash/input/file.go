@@ -240,25 +240,55 @@ type fileInput struct {
 	path                                     atomic.Pointer[string] // the last one
 }
 
+// registry gives the file of positions, and that of Logstash beside it; "" where none are kept.
+func (f *fileInput) registry(pipeline, data string) (registry, sincedb string) {
+	switch {
+	case keepsNothing(f.sincedb):
+		return "", ""
+	case f.sincedb != "":
+		return f.sincedb + ".naru", f.sincedb
+	}
+	folder := filepath.Join(data, "plugins", "inputs", "file")
+	sum := md5.Sum([]byte(strings.Join(f.Path, ","))) //nolint:gosec // as Logstash
+	name := hex.EncodeToString(sum[:])
+	registry = filepath.Join(folder, ".registry_"+name)
+	if pipeline != "" && pipeline != "main" {
+		registry += "_" + fileName(pipeline)
+	}
+	return registry, filepath.Join(folder, ".sincedb_"+name)
+}
+
+// Inspect implements Inspector.
+func (f *fileInput) Inspect(in *Inspection) {
+	if registry, _ := f.registry(in.Pipeline, in.Data); f.sincedb != "" {
+		in.File("sincedb_path", registry, true)
+	}
+	if f.Mode == files.Read && strings.Contains(f.FileCompletedAction, "log") {
+		in.File("file_completed_log_path", f.completedLog, false)
+	}
+}
+
+// Claims implements Claimer: positions are those of one input.
+func (f *fileInput) Claims(pipeline, data string) []Claim {
+	registry, _ := f.registry(pipeline, data)
+	switch {
+	case registry == "":
+		return nil
+	case f.sincedb != "":
+		return []Claim{{Option: "sincedb_path", What: "the sincedb " + f.SincedbPath, Key: "registry " + registry}}
+	}
+	return []Claim{{Option: "path", What: "without a sincedb_path, the registry of these paths", Key: "registry " + registry}}
+}
+
 // Open implements Input.
 func (f *fileInput) Open(r *Run) (stream.Source, error) {
 	c, log := f.config, r.Log
 	o := files.Options{Port: r.Port, Log: log, MaxRecords: r.BatchSize}
-	sincedb := f.sincedb
-	if keepsNothing(sincedb) {
+	registry, sincedb := f.registry(r.Pipeline, r.Data)
+	if registry == "" {
 		o.Registry = new(files.Memory)
 	} else {
-		c.Registry = sincedb + ".naru"
-		if sincedb == "" {
-			folder := filepath.Join(r.Data, "plugins", "inputs", "file")
-			sum := md5.Sum([]byte(strings.Join(f.Path, ","))) //nolint:gosec // as Logstash
-			name := hex.EncodeToString(sum[:])
-			sincedb = filepath.Join(folder, ".sincedb_"+name)
-			c.Registry = filepath.Join(folder, ".registry_"+name)
-			if r.Pipeline != "" && r.Pipeline != "main" {
-				c.Registry += "_" + fileName(r.Pipeline)
-			}
-		}
+		c.Registry = registry
 		o.Import = func() ([]files.Entry, error) { return importSincedb(sincedb, c.Mode == files.Read, log) }
 	}
 	if c.Mode == files.Read {

@@ -173,6 +173,12 @@ type httpInput struct {
 // Decoder implements Decoder: the media type says which codec is the body's.
 func (h *httpInput) Decoder(of codec.Decoder) codec.Decoder { return &kinds{newWhole(of), h.others} }
 
+// Inspect implements Inspector.
+func (h *httpInput) Inspect(in *Inspection) { in.TLS(h.tls, true) }
+
+// Claims implements Claimer.
+func (h *httpInput) Claims(string, string) []Claim { return ClaimPort("tcp", h.Host, h.Port) }
+
 // Open implements Input.
 func (h *httpInput) Open(r *Run) (stream.Source, error) {
 	c := web.Listen{

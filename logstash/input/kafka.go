@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -129,6 +130,9 @@ func (k *Kafka) Setup(s *Setup) (Input, error) {
 	if k.TopicsPattern != "" {
 		g.Topics, g.Pattern = nil, k.TopicsPattern
 	}
+	if err := k.subscription(); err != nil {
+		return nil, err
+	}
 	if g.Start, err = startOf(k.AutoOffsetReset); err != nil {
 		return nil, err
 	}
@@ -148,6 +152,28 @@ func (k *Kafka) Setup(s *Setup) (Input, error) {
 		return nil, err
 	}
 	return in, nil
+}
+
+// subscription checks what is read by whom.
+func (k *Kafka) subscription() error {
+	if k.GroupID == "" {
+		return option.Errorf("group_id", "expected the name of the consumer group, found none")
+	}
+	if k.TopicsPattern != "" {
+		if _, err := regexp.Compile(k.TopicsPattern); err != nil {
+			return option.Errorf("topics_pattern", "%w", err)
+		}
+		return nil
+	}
+	if len(k.Topics) == 0 {
+		return option.Errorf("topics", "expected at least one topic")
+	}
+	for _, topic := range k.Topics {
+		if err := CheckTopic(topic); err != nil {
+			return option.Errorf("topics", "%w", err)
+		}
+	}
+	return nil
 }
 
 func startOf(reset string) (kafka.Bound, error) {
@@ -279,6 +305,9 @@ func (k *Kafka) registry(s *Setup) (*kafka.Registry, error) {
 	}
 	for address := range strings.SplitSeq(r.URL, ",") {
 		u, err := url.Parse(strings.TrimSpace(address))
+		if err == nil {
+			err = CheckURL(u)
+		}
 		if err != nil {
 			return nil, option.Errorf("schema_registry_url", "%w", err)
 		}
@@ -332,6 +361,14 @@ func (k *kafkaInput) Group(log *slog.Logger) (kafka.Group, error) {
 	}
 	_, err := g.Options()
 	return g, err
+}
+
+// Inspect implements Inspector.
+func (k *kafkaInput) Inspect(in *Inspection) {
+	in.InspectTLS(k.template.TLS, "ssl_truststore_location", "ssl_keystore_location")
+	if k.registry != nil {
+		in.InspectTLS(k.registry.TLS, "schema_registry_ssl_truststore_location", "schema_registry_ssl_keystore_location")
+	}
 }
 
 // Open implements Input.

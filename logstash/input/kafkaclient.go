@@ -65,8 +65,12 @@ func (k *KafkaClient) Kafka(dir string, getenv func(string) string) (kafka.Confi
 		if address == "" {
 			continue
 		}
-		if _, _, err := net.SplitHostPort(address); err != nil {
+		host, port, err := net.SplitHostPort(address)
+		if err != nil || host == "" || port == "" {
 			return c, option.Errorf("bootstrap_servers", "expected a host and a port, found %q", address)
+		}
+		if err := errors.Join(CheckHost(host), CheckPort(port)); err != nil {
+			return c, option.Errorf("bootstrap_servers", "%s: %w", address, err)
 		}
 		c.Brokers = append(c.Brokers, address)
 	}
@@ -138,6 +142,39 @@ func beginning(name string) (string, error) {
 	var b [4]byte
 	n, _ := f.Read(b[:])
 	return string(b[:n]), f.Close()
+}
+
+// InspectTLS reads the certificates of a client. ca and cert are the names of the options that say where they are.
+func (i *Inspection) InspectTLS(t *kafka.TLS, ca, cert string) {
+	if t == nil {
+		return
+	}
+	noCA, noCert := t.Check()
+	if noCA != nil {
+		i.Report(option.Errorf(ca, "%w", noCA))
+	}
+	if noCert != nil {
+		i.Report(option.Errorf(cert, "%w", noCert))
+	}
+}
+
+// CheckTopic says what is wrong with the name of a topic.
+//
+// Source: org.apache.kafka.common.internals.Topic.
+func CheckTopic(name string) error {
+	const most = 249
+	switch {
+	case name == "" || name == "." || name == "..":
+		return fmt.Errorf("%q is no name of a topic", name)
+	case len(name) > most:
+		return fmt.Errorf("%q is no name of a topic: it has more than %d characters", name, most)
+	}
+	for _, c := range name {
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '.' && c != '_' && c != '-' {
+			return fmt.Errorf("%q is no name of a topic: it has a %q, and may have letters from a to z, digits, '.', '_' and '-'", name, c)
+		}
+	}
+	return nil
 }
 
 func relative(dir, name string) string {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,6 +145,9 @@ func (h *hitsInput) hosts(ssl *bool) error {
 		if u.Port() == "" {
 			u.Host += ":9200"
 		}
+		if err := CheckURL(u); err != nil {
+			return option.Errorf("hosts", "%w", err)
+		}
 		h.endpoint.URLs = append(h.endpoint.URLs, u.String())
 	}
 	if (h.User == "") != (h.Password == nil) {
@@ -163,6 +167,16 @@ func (h *hitsInput) hosts(ssl *bool) error {
 	h.endpoint.Timeout = time.Duration(max(h.RequestTimeoutSeconds, h.SocketTimeoutSeconds)) * time.Second
 	h.endpoint.Headers = http.Header{}
 	return h.tls.CheckClient()
+}
+
+// Inspect implements Inspector.
+func (h *hitsInput) Inspect(in *Inspection) {
+	if slices.ContainsFunc(h.endpoint.URLs, func(u string) bool { return strings.HasPrefix(u, "https://") }) {
+		in.TLS(h.tls, false)
+	}
+	if h.tracking != nil && h.file != "" {
+		in.File("last_run_metadata_path", h.file, true)
+	}
 }
 
 // Open implements Input.

@@ -62,6 +62,11 @@ func (p *Pipeline) Open(r *Run) (stream.Source, error) {
 	return a, nil
 }
 
+// Claims implements Claimer.
+func (p *Pipeline) Claims(string, string) []Claim {
+	return []Claim{{Option: "address", What: fmt.Sprintf("the address %q", p.Address), Key: "address " + p.Address}}
+}
+
 var _ Decoder = (*Pipeline)(nil)
 
 // Addresses connects the pipelines of a process: what one sends to an address, the one that has it takes. The zero value is

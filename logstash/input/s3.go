@@ -109,6 +109,13 @@ func (i *s3Input) Decoder(of codec.Decoder) codec.Decoder {
 	return of
 }
 
+// Inspect implements Inspector.
+func (i *s3Input) Inspect(in *Inspection) {
+	in.AWS(&i.AWS, i.dir)
+	in.File("sincedb_path", resolve(i.dir, i.SincedbPath), true)
+	in.Folder("backup_to_dir", resolve(i.dir, i.BackupToDir))
+}
+
 // Open implements Input.
 func (i *s3Input) Open(r *Run) (_ stream.Source, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)

@@ -162,6 +162,11 @@ func (i *syslogInput) worker() *syslogWorker {
 	return &syslogWorker{grok: forkOf(i.grok), date: forkOf(i.date), x: filter.Context{Now: i.now, Log: i.log.Log, Emit: func(*event.Event) {}, New: event.New}}
 }
 
+// Claims implements Claimer.
+func (i *syslogInput) Claims(string, string) []Claim {
+	return append(ClaimPort("tcp", i.Host, i.Port), ClaimPort("udp", i.Host, i.Port)...)
+}
+
 // Describe implements Describer.
 func (i *syslogInput) Describe(e *event.Event, r *flow.Record) {
 	if p, err := network.ParsePeer(r.Meta); err == nil {

@@ -90,6 +90,17 @@ type tcpInput struct {
 	tls     *tlsoption.Config // nil: none
 }
 
+// Inspect implements Inspector.
+func (i *tcpInput) Inspect(in *Inspection) { in.TLS(i.tls, i.Mode == "server") }
+
+// Claims implements Claimer.
+func (i *tcpInput) Claims(string, string) []Claim {
+	if i.Mode == "client" {
+		return nil
+	}
+	return ClaimPort("tcp", i.Host, i.Port)
+}
+
 // Open implements Input.
 func (i *tcpInput) Open(r *Run) (stream.Source, error) {
 	c := network.TCP{

@@ -65,6 +65,9 @@ type udpInput struct {
 // Decoder implements Decoder: a packet may have several lines.
 func (*udpInput) Decoder(of codec.Decoder) codec.Decoder { return newWhole(of) }
 
+// Claims implements Claimer.
+func (i *udpInput) Claims(string, string) []Claim { return ClaimPort("udp", i.Host, i.Port) }
+
 // Open implements Input.
 func (i *udpInput) Open(r *Run) (stream.Source, error) {
 	return network.UDP{

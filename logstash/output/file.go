@@ -18,6 +18,8 @@ import (
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/input"
+	"github.com/narudata/naru/logstash/option"
 )
 
 // File writes events to files, whose names may have parts of the events.
@@ -45,7 +47,12 @@ func (*File) Obsolete() map[string]string {
 }
 
 // Setup implements Plugin.
-func (f *File) Setup(s *Setup) (Output, error) { return &fileOutput{f, s.Now}, nil }
+func (f *File) Setup(s *Setup) (Output, error) {
+	if text, ok := f.Path.Static(); ok && (text == "" || strings.HasSuffix(text, "/")) {
+		return nil, option.Errorf("path", "expected the name of a file, found %q", text)
+	}
+	return &fileOutput{f, s.Now}, nil
+}
 
 type fileOutput struct {
 	*File
@@ -75,6 +82,16 @@ func (f *filed) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, error)
 		r.Key = f.last
 	}
 	return dst, nil
+}
+
+// Inspect implements input.Inspector.
+func (f *fileOutput) Inspect(in *input.Inspection) {
+	pattern := f.Path.String()
+	if name, ok := f.Path.Static(); ok {
+		in.File("path", name, true)
+	} else if i := strings.Index(pattern, "%{"); i >= 0 {
+		in.Folder("path", filepath.Dir(pattern[:i]+"x"))
+	}
 }
 
 // Open implements Output.

@@ -16,6 +16,7 @@ import (
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/tlsoption"
 )
@@ -107,6 +108,8 @@ func (h *HTTP) Setup(s *Setup) (Output, error) {
 	if text, ok := h.URL.Static(); ok {
 		if u, err := url.Parse(text); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 			return nil, option.Errorf("url", "%q is no URL of HTTP", text)
+		} else if err := input.CheckURL(u); err != nil {
+			return nil, option.Errorf("url", "%w", err)
 		}
 	} else if h.Format == "json_batch" {
 		s.Log.Warn("url of format => json_batch is sent as it is written: a list has no fields to refer to", "output", s.Where)
@@ -168,6 +171,9 @@ func (h *HTTP) proxyURL() (*url.URL, error) {
 	if err != nil || u.Hostname() == "" {
 		return nil, option.Errorf("proxy", "it is no URL with a host")
 	}
+	if err := input.CheckURL(u); err != nil {
+		return nil, option.Errorf("proxy", "%w", err)
+	}
 	if user != "" {
 		u.User = url.UserPassword(user, password)
 	}
@@ -191,6 +197,9 @@ type httpOutput struct {
 
 // Former implements Output. The codec has no part in it, as in the original.
 func (h *httpOutput) Former(codec.Encoder) Former { return &httpFormer{httpOutput: h} }
+
+// Inspect implements input.Inspector.
+func (h *httpOutput) Inspect(in *input.Inspection) { in.TLS(h.tls, false) }
 
 // Open implements Output.
 func (h *httpOutput) Open(r *Run) (stream.Sink, error) {

@@ -103,6 +103,9 @@ func (k *Kafka) Setup(s *Setup) (Output, error) {
 		out.headers = append(out.headers, kafkaHeader{h.Key, f})
 	}
 	if topic, ok := k.TopicID.Static(); ok {
+		if err := input.CheckTopic(topic); err != nil {
+			return nil, option.Errorf("topic_id", "%w", err)
+		}
 		out.topic = topic
 	}
 	return out, out.sink.Validate()
@@ -187,6 +190,11 @@ func (f *toTopic) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, erro
 	dst = kafka.AppendHeaders(dst, f.headers)
 	r.Meta = dst[start:len(dst):len(dst)]
 	return dst, nil
+}
+
+// Inspect implements input.Inspector.
+func (k *kafkaOutput) Inspect(in *input.Inspection) {
+	in.InspectTLS(k.sink.TLS, "ssl_truststore_location", "ssl_keystore_location")
 }
 
 // Writer gives how the output writes, for whoever does so in transactions.

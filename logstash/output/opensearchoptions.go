@@ -3,6 +3,7 @@ package output
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -16,6 +17,7 @@ import (
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/tlsoption"
 )
@@ -105,6 +107,11 @@ func (b *bulkOutput) setup(s *Setup) error {
 	if err := b.checkAction(); err != nil {
 		return err
 	}
+	if name, ok := b.index.Static(); ok {
+		if err := checkIndex(name); err != nil {
+			return option.Errorf("index", "%w", err)
+		}
+	}
 	if b.Parent != nil && b.JoinField == nil {
 		return option.Errorf("parent", "documents have had no parents since version 6: give join_field, too")
 	}
@@ -169,6 +176,23 @@ func (b *bulkOutput) checkAction() error {
 	return nil
 }
 
+// checkIndex says what is wrong with the name of an index or an alias: only the latter may have capital letters. <name-{now/d}> is
+// a name, too.
+//
+// Source: org.opensearch.cluster.metadata.MetadataCreateIndexService.
+func checkIndex(name string) error {
+	if strings.HasPrefix(name, "<") && strings.HasSuffix(name, ">") {
+		return nil
+	}
+	if name == "" || name == "." || name == ".." || len(name) > 255 || strings.ContainsAny(name[:1], "_-+") {
+		return fmt.Errorf("%q is no name of an index: expected 1 to 255 bytes, that do not begin with _, - or +", name)
+	}
+	if i := strings.IndexAny(name, `\/*?"<>| ,#:`); i >= 0 {
+		return fmt.Errorf("%q is no name of an index: it has a %q", name, name[i])
+	}
+	return nil
+}
+
 func is(b *bool) bool { return b != nil && *b }
 
 // A host without a scheme: name, name:port, //name.
@@ -208,6 +232,9 @@ func (b *bulkOutput) setupHosts(ssl *bool, name string) error {
 		}
 		if u.Port() == "" {
 			u.Host += ":9200"
+		}
+		if err := input.CheckURL(u); err != nil {
+			return option.Errorf("hosts", "%w", err)
 		}
 		if strings.Trim(u.Path, "/") == "" {
 			u.Path = joined(b.Path)
@@ -278,10 +305,26 @@ func joined(path string) string {
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
 
+// Inspect implements input.Inspector.
+func (b *bulkOutput) Inspect(in *input.Inspection) {
+	if b.encrypted() {
+		in.TLS(b.tls, false)
+	}
+	if b.Template != "" && (b.ManageTemplate == nil || *b.ManageTemplate) {
+		if _, err := b.template.read(true); err != nil {
+			in.Report(option.Errorf("template", "%w", err))
+		}
+	}
+}
+
+func (b *bulkOutput) encrypted() bool {
+	return slices.ContainsFunc(b.endpoint.URLs, func(u string) bool { return strings.HasPrefix(u, "https://") })
+}
+
 // Open implements Output.
 func (b *bulkOutput) Open(r *Run) (stream.Sink, error) {
 	e := b.endpoint
-	if slices.ContainsFunc(e.URLs, func(u string) bool { return strings.HasPrefix(u, "https://") }) {
+	if b.encrypted() {
 		conf, err := b.tls.Client()
 		if err != nil {
 			return stream.Sink{}, err

@@ -155,6 +155,25 @@ func uuid() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", b[:4], b[4:6], b[6:8], b[8:10], b[10:])
 }
 
+// Inspect implements input.Inspector.
+func (o *s3Output) Inspect(in *input.Inspection) {
+	in.AWS(&o.AWS, o.dir)
+	if o.TemporaryDirectory != "" {
+		in.Folder("temporary_directory", o.folder(in.Data))
+	}
+}
+
+// folder gives that of files that are no objects yet. Buckets do not share one: what is left in it belongs to one.
+func (o *s3Output) folder(data string) string {
+	switch {
+	case o.TemporaryDirectory == "":
+		return filepath.Join(data, "plugins", "outputs", "s3", o.Bucket)
+	case !filepath.IsAbs(o.TemporaryDirectory):
+		return filepath.Join(o.dir, o.TemporaryDirectory)
+	}
+	return o.TemporaryDirectory
+}
+
 // Open implements Output.
 func (o *s3Output) Open(r *Run) (stream.Sink, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -185,18 +204,8 @@ func (o *s3Output) Open(r *Run) (stream.Sink, error) {
 		}
 	}
 	w := objects.Write{
-		Store: store, Dir: o.TemporaryDirectory, Name: o.name, Size: o.size, Age: o.age, Gzip: o.Encoding == "gzip",
+		Store: store, Dir: o.folder(r.Data), Name: o.name, Size: o.size, Age: o.age, Gzip: o.Encoding == "gzip",
 		Pause: max(time.Millisecond, time.Duration(o.RetryDelay*float64(time.Second))), Restore: o.Restore, Now: o.now, Log: r.Log,
-	}
-	switch {
-	case w.Dir == "":
-		w.Dir = filepath.Join(r.Data, "plugins", "outputs", "s3")
-	case !filepath.IsAbs(w.Dir):
-		w.Dir = filepath.Join(o.dir, w.Dir)
-	}
-	// Buckets do not share a folder: what is left in it belongs to one.
-	if o.TemporaryDirectory == "" {
-		w.Dir = filepath.Join(w.Dir, o.Bucket)
 	}
 	if o.UploadWorkers != nil {
 		w.Uploads = int(*o.UploadWorkers)

@@ -10,6 +10,7 @@ import (
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/option"
 	"github.com/narudata/naru/logstash/tlsoption"
 )
@@ -52,6 +53,9 @@ func (o *TCP) Setup(s *Setup) (Output, error) {
 	if !(o.ReconnectInterval >= 0 && o.ReconnectInterval < 1e6) {
 		return nil, option.Errorf("reconnect_interval", "expected seconds, found %v", o.ReconnectInterval)
 	}
+	if err := input.CheckHost(o.Host); err != nil {
+		return nil, option.Errorf("host", "%w", err)
+	}
 	out := &tcpOutput{TCP: o, address: net.JoinHostPort(o.Host, strconv.FormatInt(o.Port, 10))}
 	if !o.Enabled {
 		return out, nil
@@ -77,6 +81,17 @@ type tcpOutput struct {
 
 // Former implements Output.
 func (*tcpOutput) Former(e codec.Encoder) Former { return Encoded{e} }
+
+// Inspect implements input.Inspector.
+func (o *tcpOutput) Inspect(in *input.Inspection) { in.TLS(o.tls, o.Mode == "server") }
+
+// Claims implements input.Claimer.
+func (o *tcpOutput) Claims(string, string) []input.Claim {
+	if o.Mode == "client" {
+		return nil
+	}
+	return input.ClaimPort("tcp", o.Host, o.Port)
+}
 
 // Open implements Output.
 func (o *tcpOutput) Open(r *Run) (stream.Sink, error) {
@@ -125,6 +140,9 @@ func (o *UDP) Setup(*Setup) (Output, error) {
 		if _, err := strconv.ParseUint(text, 10, 16); err != nil {
 			return nil, option.Errorf("port", "expected 0 to 65535, found %q", text)
 		}
+	}
+	if err := input.CheckHost(o.Host); err != nil {
+		return nil, option.Errorf("host", "%w", err)
 	}
 	if o.RetryCount < 0 || o.RetryBackoff < 0 || o.RetryBackoff > 1e9 {
 		return nil, option.Errorf("retry_count", "it, and retry_backoff_ms, must be 0 or more")

@@ -16,6 +16,8 @@ import (
 
 	"github.com/youmark/pkcs8"
 	"software.sslmate.com/src/go-pkcs12"
+
+	"github.com/narudata/naru/logstash/option"
 )
 
 // lookAgain is how often files are looked at for a change, at most.
@@ -152,29 +154,29 @@ func (c *Config) load(trust bool) (*loaded, error) {
 func (c *Config) pair() (*tls.Certificate, error) {
 	chain, err := os.ReadFile(c.path(c.Certificate))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.name("ssl_certificate"), err)
+		return nil, option.Errorf(c.name("ssl_certificate"), "%w", err)
 	}
 	for _, more := range c.Chain {
 		b, err := os.ReadFile(c.path(more))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name("ssl_extra_chain_certs"), err)
+			return nil, option.Errorf(c.name("ssl_extra_chain_certs"), "%w", err)
 		}
 		chain = append(append(chain, '\n'), b...)
 	}
 	key, err := os.ReadFile(c.path(c.Key))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", c.name("ssl_key"), err)
+		return nil, option.Errorf(c.name("ssl_key"), "%w", err)
 	}
 	var passphrase []byte
 	if c.KeyPassphrase != nil {
 		passphrase = []byte(string(*c.KeyPassphrase))
 	}
 	if key, err = decryptKey(key, passphrase); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w", c.name("ssl_key"), c.Key, err)
+		return nil, option.Errorf(c.name("ssl_key"), "%s: %w", c.Key, err)
 	}
 	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s, %s: %w", c.name("ssl_certificate"), c.name("ssl_key"), err)
+		return nil, option.Errorf(c.name("ssl_certificate"), "with %s: %w", c.name("ssl_key"), err)
 	}
 	return &pair, nil
 }
@@ -219,7 +221,7 @@ func (c *Config) authorities() ([]*x509.Certificate, error) {
 	for _, name := range c.CertificateAuthorities {
 		certs, err := readAuthorities(c.path(name))
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", c.name("ssl_certificate_authorities"), err)
+			return nil, option.Errorf(c.name("ssl_certificate_authorities"), "%w", err)
 		}
 		all = append(all, certs...)
 	}
@@ -236,7 +238,7 @@ func (c *Config) authorities() ([]*x509.Certificate, error) {
 		if _, cert, chain, kerr := pkcs12.DecodeChain(data, password); kerr == nil {
 			return append(append(all, cert), chain...), nil
 		}
-		return nil, fmt.Errorf("%s: %s: %w", c.name("ssl_truststore_path"), c.Truststore.Path, err)
+		return nil, option.Errorf(c.name("ssl_truststore_path"), "%s: %w", c.Truststore.Path, err)
 	}
 	return append(all, certs...), nil
 }
@@ -307,10 +309,10 @@ var jksMagic = []byte{0xFE, 0xED, 0xFE, 0xED}
 
 func (c *Config) store(name string, s Store) (data []byte, password string, err error) {
 	if data, err = os.ReadFile(c.path(s.Path)); err != nil {
-		return nil, "", fmt.Errorf("%s: %w", c.name(name), err)
+		return nil, "", option.Errorf(c.name(name), "%w", err)
 	}
 	if bytes.HasPrefix(data, jksMagic) {
-		return nil, "", fmt.Errorf("%s: %w", c.name(name), errJKS(s.Path))
+		return nil, "", option.Errorf(c.name(name), "%w", errJKS(s.Path))
 	}
 	if s.Password != nil {
 		password = string(*s.Password)
@@ -326,7 +328,7 @@ func (c *Config) keystore() (*tls.Certificate, []*x509.Certificate, error) {
 	}
 	key, cert, chain, err := pkcs12.DecodeChain(data, password)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %s: %w", c.name("ssl_keystore_path"), c.Keystore.Path, err)
+		return nil, nil, option.Errorf(c.name("ssl_keystore_path"), "%s: %w", c.Keystore.Path, err)
 	}
 	own := &tls.Certificate{Certificate: [][]byte{cert.Raw}, PrivateKey: key, Leaf: cert}
 	for _, more := range chain {
