@@ -170,7 +170,7 @@ func (t Target) Open(ctx context.Context, getenv func(string) string, headers ht
 	if err != nil {
 		return nil, err
 	}
-	c := &Client{target: t, headers: headers, hint: "; set NARU_USERNAME and NARU_PASSWORD"}
+	c := &Client{target: t, headers: headers}
 	for _, raw := range t.URLs {
 		c.hosts = append(c.hosts, &host{url: strings.TrimSuffix(raw, "/")})
 	}
@@ -188,6 +188,12 @@ func (t Target) Open(ctx context.Context, getenv func(string) string, headers ht
 	}
 	if c.auth, err = t.Auth.signer(ctx, getenv); err != nil {
 		return nil, err
+	}
+	switch auth := c.auth.(type) {
+	case anonymous:
+		c.hint = "set NARU_USERNAME and NARU_PASSWORD"
+	case basic:
+		c.hint = fmt.Sprintf("it does not take the name %q with the password given; NARU_USERNAME, %s and the target's auth say who asks", auth.username, cmp.Or(t.Auth.PasswordEnv, "NARU_PASSWORD"))
 	}
 	return c, nil
 }
@@ -286,6 +292,9 @@ func (c *Client) Ask(ctx context.Context) (Info, error) {
 		} `json:"version"`
 	}
 	if err := c.JSON(ctx, http.MethodGet, "/", nil, &answer); err != nil {
+		if errors.Is(err, io.EOF) && strings.HasPrefix(c.target.URLs[0], "http:") {
+			err = fmt.Errorf("%w; a node that speaks TLS ends such a connection: then it is https://", err)
+		}
 		return Info{}, fmt.Errorf("ask %s what it is: %w", c, err)
 	}
 	info := Info{answer.Cluster, answer.UUID, answer.Version.Distribution, answer.Version.Number, 0, 0}
@@ -323,6 +332,9 @@ type StatusError struct {
 func (e *StatusError) Error() string {
 	if e.Type == "" && e.Reason == "" {
 		return fmt.Sprintf("HTTP status %d (%s)", e.Status, http.StatusText(e.Status))
+	}
+	if e.Type == "" {
+		return fmt.Sprintf("%s (HTTP status %d)", e.Reason, e.Status)
 	}
 	return fmt.Sprintf("%s: %s (HTTP status %d)", e.Type, e.Reason, e.Status)
 }
@@ -540,74 +552,6 @@ func (c *Client) check(ctx context.Context, h *host) error {
 		return nil // it answers
 	}
 	return err
-}
-
-// explain adds what to do to errors that people meet.
-func explain(err error) error {
-	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
-		return fmt.Errorf("%w; give the authority's certificate as caFile", err)
-	}
-	if strings.Contains(err.Error(), "server gave HTTP response to HTTPS client") {
-		return fmt.Errorf("%w; the node does not speak TLS: use http://", err)
-	}
-	return err
-}
-
-// refusal decodes an answer that is an error.
-func (c *Client) refusal(resp *http.Response) error {
-	e := &StatusError{Status: resp.StatusCode}
-	b, err := io.ReadAll(io.LimitReader(resp.Body, maxErrorAnswer))
-	if err != nil {
-		return e
-	}
-	var answer struct {
-		Error   json.RawMessage `json:"error"`
-		Message string          `json:"message"` // of Dashboards, whose error is a text
-	}
-	if json.Unmarshal(b, &answer) == nil && len(answer.Error) > 0 {
-		var cause reason
-		if json.Unmarshal(answer.Error, &cause) == nil {
-			e.Type, e.Reason = cause.Type, cause.text()
-		} else {
-			var text string
-			if json.Unmarshal(answer.Error, &text) == nil {
-				e.Reason = text
-				if answer.Message != "" {
-					e.Reason += ": " + answer.Message
-				}
-			}
-		}
-	} else {
-		e.Reason = strings.TrimSpace(string(b[:min(len(b), 300)]))
-	}
-	switch e.Status {
-	case http.StatusUnauthorized:
-		e.Reason += c.hint
-	case http.StatusForbidden:
-		if e.Type == "security_exception" || e.Type == "" {
-			e.Reason += "; this user may not do that"
-		}
-	}
-	return e
-}
-
-// reason is why something failed, as OpenSearch says it.
-type reason struct {
-	Type     string  `json:"type"`
-	Reason   string  `json:"reason"`
-	CausedBy *reason `json:"caused_by"`
-}
-
-// text is the reason with its deepest cause.
-func (r *reason) text() string {
-	deepest := r.CausedBy
-	for deepest != nil && deepest.CausedBy != nil {
-		deepest = deepest.CausedBy
-	}
-	if deepest == nil || deepest.Reason == "" || deepest.Reason == r.Reason {
-		return r.Reason
-	}
-	return r.Reason + ": " + deepest.Reason
 }
 
 // blockedForNow reports that an index or cluster cannot be written for a reason that may pass: a full disk that is

@@ -79,7 +79,8 @@ func unindexed(typ string) map[string]any {
 
 // ensureLedgerIndex makes the index if there is none; somebody else may be faster.
 func ensureLedgerIndex(ctx context.Context, c *Client, index string) error {
-	_, err := c.Do(ctx, Request{Method: http.MethodHead, Path: "/" + url.PathEscape(index)})
+	// not HEAD: to who may not ask, its answer does not say which permission is missing
+	_, err := c.Do(ctx, Request{Method: http.MethodGet, Path: "/" + url.PathEscape(index) + "/_settings"})
 	if err == nil || statusOf(err) != http.StatusNotFound {
 		return err
 	}
