@@ -29,7 +29,7 @@ told by NARU_ROUTE_HASH. On Kubernetes, Argo Rollouts sets the route by naru's p
 			{"naru kafka route set web --promote", "v2 is the stable version"},
 		},
 		exits: []exit{{exitOK, "done"}, {exitFailed, "it did not work; standard error says why"}},
-	}), newKafkaRouteShowCommand(c), newKafkaRouteSetCommand(c), newKafkaRouteClearCommand(c))
+	}), newKafkaRouteShowCommand(c), newKafkaRouteSetCommand(c), newKafkaRouteDiffCommand(c), newKafkaRouteClearCommand(c))
 }
 
 func newKafkaRouteShowCommand(c *common) *cobra.Command {

@@ -333,7 +333,7 @@ const mostOfABatch = 2048
 func (r *logstashRuns) node() monitor.Node {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	n := monitor.Node{Past: r.past, Reloads: r.reloaded, Route: r.route.monitored()}
+	n := monitor.Node{Past: r.past, Reloads: r.reloaded, Route: r.route.monitored(), Witness: r.route.witness()}
 	for _, id := range slices.Sorted(maps.Keys(r.running)) {
 		n.Pipelines = append(n.Pipelines, r.running[id].monitored(r.reloads))
 	}

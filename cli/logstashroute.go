@@ -13,6 +13,7 @@ import (
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/monitor"
+	"github.com/narudata/naru/logstash/witness"
 )
 
 // routeHashVariable names the version that this process is.
@@ -24,6 +25,7 @@ type logstashRoute struct {
 	group kafka.Group
 	log   *slog.Logger
 	now   atomic.Pointer[kafka.Route] // nil: there is none
+	made  witness.Witness
 }
 
 // routeLogstash runs pipelines in the role that the route has for this process, and anew in another one when it changes, until
@@ -74,7 +76,7 @@ func (r *logstashRoute) roles(specs []logstashPipeline) []logstashPipeline {
 	out := slices.Clone(specs)
 	shadow := r.now.Load().Role(r.hash) == kafka.RouteShadow
 	for i := range out {
-		out[i].role = &input.Role{Hash: r.hash, Shadow: shadow}
+		out[i].role = &input.Role{Hash: r.hash, Shadow: shadow, Witness: &r.made}
 	}
 	return out
 }
@@ -170,6 +172,8 @@ func (r *logstashRoute) follow(ctx context.Context, every time.Duration, answere
 func (r *logstashRoute) take(route *kafka.Route) {
 	before := r.now.Swap(route)
 	was, is := before.Role(r.hash), route.Role(r.hash)
+	// Both versions keep what they make while they read the same.
+	r.made.Keep(route.Compares() && (is == kafka.RouteStable || is == kafka.RouteShadow))
 	if was != is {
 		r.log.Info("the route has another role for this process", "group", r.group.Group, "version", r.hash, "role", is, "before", was)
 	}
@@ -191,6 +195,14 @@ func (r *logstashRoute) monitored() *monitor.Route {
 		m.Version, m.Canary, m.Stable, m.Weight = route.Version, route.Canary, route.Stable, route.Weight
 	}
 	return m
+}
+
+// witness keeps what outputs make; nil if there is no route.
+func (r *logstashRoute) witness() *witness.Witness {
+	if r == nil {
+		return nil
+	}
+	return &r.made
 }
 
 // checkRouteFlags says what does not go with --route.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch/osfake"
+	"github.com/narudata/naru/migrate/compare"
 )
 
 // versions are processes of a pipeline that take part in the route of group g, which reads topic t into the index logs and topic out.
@@ -217,6 +218,25 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 		t.Errorf("the difference is not what it is: %+v", report)
 	}
 
+	// So is what the other outputs made, of which the shadow has written nothing.
+	both := []string{"route", "diff", "g", "--pipeline", "http://" + v1.api, "--pipeline", "http://" + v2.api, "--ignore", "@timestamp", "-o", "json"}
+	var made compare.Report
+	text2, _ := v.naru(exitDifference, both...)
+	if err := json.Unmarshal([]byte(text2), &made); err != nil {
+		t.Fatal(err)
+	}
+	fields := map[string]int64{}
+	for _, c := range made.Changes {
+		fields[c.What()] = c.Documents
+	}
+	// Two outputs, two events each; the file's path is that of the version.
+	if made.OnlyA != 0 || made.OnlyB != 0 || made.Different < 100 || made.Different%4 != 0 || fields["team: added"] != made.Different || 2*fields["@output.key: another value"] != made.Different {
+		t.Errorf("the difference of other outputs is not what it is: %+v %v", made, fields)
+	}
+	if text, _ := v.naru(exitOK, append(both, "--ignore", "team,@output.key")...); !strings.Contains(text, `"different":0`) && !strings.Contains(text, `"different": 0`) {
+		t.Errorf("there is no other difference: %s", text)
+	}
+
 	table, _ := v.naru(exitOK, "route", "set", "g", "--weight", "34", "--wait", "20s")
 	for _, want := range []string{"Stable   v1  2 of 3 partitions", "Canary   v2  1 of 3 partitions, weight 34 %"} {
 		if !strings.Contains(table, want) {
@@ -236,6 +256,12 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 	v3.role("waits")
 	v.naru(exitOK, "route", "set", "g", "--canary", "v3", "--mirror")
 	v3.role("shadow")
+	v.await("it is seen that it drops everything", func() bool {
+		var out bytes.Buffer
+		env := v.environment(&out)
+		return Main(t.Context(), env, []string{"kafka", "route", "diff", "g", "--pipeline", "http://" + v3.api, "--pipeline", "http://" + v2.api, "-o", "json"}) == exitDifference &&
+			json.Unmarshal(out.Bytes(), &made) == nil && made.OnlyA > 50 && made.Pairs() == 0 && made.OnlyB == 0
+	})
 	v.naru(exitOK, "route", "set", "g", "--abort", "--wait", "20s")
 	v3.role("canary") // without a share
 	v3.kill(syscall.SIGKILL)

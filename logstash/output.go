@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/option"
@@ -45,7 +46,7 @@ func (c *compiler) output(p *syntax.Plugin) int {
 		c.invalid(p, string(syntax.Output), err)
 		return -1
 	}
-	made = output.Beside(made, p.Name, p.Pos.String(), c.o.Role)
+	made = output.Beside(made, c.outputName(p, plugin), p.Pos.String(), c.o.Role)
 	with := c.codec(p, plugin.Common().Codec, plugin.DefaultCodec(), false)
 	if with == nil {
 		return -1
@@ -57,4 +58,21 @@ func (c *compiler) output(p *syntax.Plugin) int {
 	}
 	c.p.Outputs = append(c.p.Outputs, &Output{Name: p.Name, Pos: p.Pos, ID: c.id(p, plugin), Encoder: encoder, Plugin: plugin, node: p, made: made})
 	return len(c.p.Outputs) - 1
+}
+
+// outputName is what both versions of a pipeline call an output: its id, or its name, with a number if there are more of that name.
+func (c *compiler) outputName(p *syntax.Plugin, plugin output.Plugin) string {
+	if id := plugin.Common().ID; id != "" {
+		return id
+	}
+	before := 0
+	for _, o := range c.p.Outputs {
+		if o.Name == p.Name && o.Plugin.Common().ID == "" {
+			before++
+		}
+	}
+	if before == 0 {
+		return p.Name
+	}
+	return p.Name + "-" + strconv.Itoa(before+1)
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -346,6 +347,9 @@ func (a *Admin) SetRoute(ctx context.Context, group, topic string, change func(*
 // shadows reports that the canary reads in shadow.
 func (r *Route) shadows() bool { return r != nil && r.Canary != "" && r.Role(r.Canary) == RouteShadow }
 
+// Compares reports that two versions read the same records: the canary reads in shadow.
+func (r *Route) Compares() bool { return r.shadows() }
+
 // dropShadow removes the group of an earlier mirror. One that is in use stays: its members have gone on reading.
 func (a *Admin) dropShadow(ctx context.Context, group, hash string) error {
 	shadow := ShadowGroup(group, hash)
@@ -450,6 +454,39 @@ func (a *Admin) ShadowSpan(ctx context.Context, group, hash string, most int64) 
 		left -= s.To - s.From
 	}
 	return slices.DeleteFunc(spans, func(s OffsetSpan) bool { return s.From >= s.To }), nil
+}
+
+// CameSince reports that one of partitions has a record whose time is not before a moment: by the clocks of those who write, or of
+// the brokers, as the topic says.
+func (a *Admin) CameSince(ctx context.Context, partitions map[string][]int32, since time.Time) (bool, error) {
+	topics := slices.Collect(maps.Keys(partitions))
+	if len(topics) == 0 {
+		return false, nil
+	}
+	ends, err := a.adm.ListEndOffsets(ctx, topics...)
+	if err == nil {
+		err = ends.Error()
+	}
+	if err != nil {
+		return false, fmt.Errorf("ends of %s: %s", strings.Join(topics, ", "), because(err))
+	}
+	after, err := a.adm.ListOffsetsAfterMilli(ctx, since.UnixMilli(), topics...)
+	if err == nil {
+		err = after.Error()
+	}
+	if err != nil {
+		return false, fmt.Errorf("records of %s since %s: %s", strings.Join(topics, ", "), since.Format(time.RFC3339), because(err))
+	}
+	for topic, list := range partitions {
+		for _, n := range list {
+			end, ok := ends.Lookup(topic, n)
+			first, ok2 := after.Lookup(topic, n) // the end, if there is none
+			if ok && ok2 && first.Offset < end.Offset {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 // isRouteGroup reports that a group keeps a route, or where a shadow began: it reads nothing.

@@ -403,7 +403,10 @@ func (k *kafkaInput) Open(r *Run) (stream.Source, error) {
 		all = append(all, &g)
 	}
 	if k.role.InShadow() {
-		return shadowed{kafkaMembers: all, live: k.Route(), hash: k.role.Hash, log: k.log}, nil
+		return shadowed{kafkaMembers: all, role: k.role, live: k.Route(), log: k.log}, nil
+	}
+	if k.role != nil && k.role.Witness != nil {
+		return seen{all, k.role}, nil
 	}
 	return all, nil
 }

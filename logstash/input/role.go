@@ -6,7 +6,9 @@ import (
 	"time"
 
 	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/logstash/witness"
 )
 
 // A Role is how a run of a pipeline takes part in the route of a consumer group (kafka.Route). The input kafka reads by it, and
@@ -14,6 +16,42 @@ import (
 type Role struct {
 	Hash   string // of the version that this process is
 	Shadow bool   // it reads by a group of its own, and writes beside
+	// Witness keeps what outputs make that cannot be read back, while the route compares two versions; nil: it is not kept.
+	Witness *witness.Witness
+}
+
+// witnessed tells a role's witness what is read.
+func (r *Role) witnessed(open func(stream.Stream)) func(stream.Stream) {
+	if r == nil || r.Witness == nil {
+		return open
+	}
+	return func(s stream.Stream) { open(&seenStream{Stream: s, by: r.Witness}) }
+}
+
+// seenStream is the stream of a partition.
+type seenStream struct {
+	stream.Stream
+	by    *witness.Witness
+	known bool // the witness knows that it began
+}
+
+// Read implements stream.Stream.
+func (s *seenStream) Read(ctx context.Context, b *flow.Batch) error {
+	before := len(b.Records)
+	err := s.Stream.Read(ctx, b)
+	if !s.by.Keeps() {
+		s.known = false
+		return err
+	}
+	if n := len(b.Records); n > before {
+		first, wrong := kafka.ParseMeta(b.Records[before].Meta)
+		last, wrong2 := kafka.ParseMeta(b.Records[n-1].Meta)
+		if wrong == nil && wrong2 == nil {
+			s.by.Read(first.Topic, first.Partition, first.Offset, last.Offset+1, !s.known)
+			s.known = true
+		}
+	}
+	return err
 }
 
 // InShadow reports that nothing may be written where it usually is.
@@ -31,11 +69,22 @@ type Routed interface {
 	Route() kafka.Group
 }
 
+// seen is a source whose role has a witness.
+type seen struct {
+	kafkaMembers
+	role *Role
+}
+
+// Run implements stream.Source.
+func (s seen) Run(ctx context.Context, open func(stream.Stream)) error {
+	return s.kafkaMembers.Run(ctx, s.role.witnessed(open))
+}
+
 // shadowed is a source that begins where the live group is, if its own group has not begun.
 type shadowed struct {
 	kafkaMembers
+	role *Role
 	live kafka.Group
-	hash string
 	log  *slog.Logger
 }
 
@@ -44,7 +93,7 @@ func (s shadowed) Run(ctx context.Context, open func(stream.Stream)) error {
 	for wait := 250 * time.Millisecond; ; wait = min(2*wait, 15*time.Second) {
 		err := s.begin(ctx)
 		if err == nil {
-			return s.kafkaMembers.Run(ctx, open)
+			return s.kafkaMembers.Run(ctx, s.role.witnessed(open))
 		}
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was told to stop
@@ -66,7 +115,7 @@ func (s shadowed) begin(ctx context.Context) error {
 		return err
 	}
 	defer admin.Close()
-	group, err := admin.BeginShadow(ctx, s.live.Group, s.hash, s.live.Topics)
+	group, err := admin.BeginShadow(ctx, s.live.Group, s.role.Hash, s.live.Topics)
 	if err == nil {
 		s.log.Info("reading in shadow", "group", group, "of", s.live.Group)
 	}

@@ -1,6 +1,9 @@
 package monitor
 
-import "net/http"
+import (
+	"net/http"
+	"strconv"
+)
 
 // A Route is the part that a process has in the route of a consumer group (kafka.Route).
 type Route struct {
@@ -38,4 +41,23 @@ func (m *Monitor) ready(w http.ResponseWriter, r *http.Request) {
 		status = http.StatusServiceUnavailable
 	}
 	answer(w, r, status, out)
+}
+
+// made answers /naru/made?bytes=N: what outputs have made of records that two versions of a pipeline read, in about so many bytes.
+func (m *Monitor) made(w http.ResponseWriter, r *http.Request) {
+	n := m.o.List()
+	if n.Route == nil || n.Witness == nil {
+		fail(w, r, http.StatusNotFound, "this process takes part in no route: nothing is kept to be compared")
+		return
+	}
+	most := 0
+	if text := r.URL.Query().Get("bytes"); text != "" {
+		v, err := strconv.Atoi(text)
+		if err != nil || v < 1 {
+			fail(w, r, http.StatusBadRequest, "bytes must be a number from 1 on, not "+strconv.Quote(text))
+			return
+		}
+		most = v
+	}
+	answer(w, r, http.StatusOK, n.Witness.Report(n.Route.Hash, most))
 }

@@ -4,27 +4,39 @@ import (
 	"log/slog"
 	"slices"
 	"strconv"
+	"strings"
 
+	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/input"
+	"github.com/narudata/naru/logstash/witness"
 )
 
 // Beside gives an output that does no harm in a role: in shadow, one that would be seen outside forms its records, so that what cannot be
 // written is noticed and the work is the same, and lets go of them. Those of OpenSearch and Elasticsearch write into other
 // indices, and pipeline sends to a pipeline of this process, which is in shadow, too.
+//
+// What the others form is told to the role's witness, in shadow and live, under the name that both versions have for the output.
 func Beside(o Output, name, where string, role *input.Role) Output {
-	if !role.InShadow() {
+	if role == nil {
 		return o
 	}
 	switch o.(type) {
 	case *bulkOutput, *Pipeline, *Null:
 		return o
 	}
-	return withheld{o, name, where}
+	if role.Witness != nil {
+		o = witnessed{o, name, role.Witness}
+	}
+	if role.Shadow {
+		o = withheld{o, name, where}
+	}
+	return o
 }
 
-// withheld is an output whose records are counted only.
+// withheld is an output whose records are not written.
 type withheld struct {
 	Output
 	name, where string
@@ -36,8 +48,49 @@ func (w withheld) Open(r *Run) (stream.Sink, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	log.Warn("an output is not written in shadow: its events are counted only", "output", w.name, "at", w.where)
+	log.Warn("an output is not written in shadow: what it would write is counted, and kept for a while to be compared", "output", w.name, "at", w.where)
 	return stream.Sink{Sink: nothing{}}, nil
+}
+
+// witnessed is an output whose records are told.
+type witnessed struct {
+	Output
+	name string
+	by   *witness.Witness
+}
+
+// Former implements Output.
+func (w witnessed) Former(e codec.Encoder) Former {
+	return &witnessedFormer{Former: w.Output.Former(e), of: w}
+}
+
+type witnessedFormer struct {
+	Former
+	of   witnessed
+	last string // the record that the last event was from
+	nth  int    // which of its events that was
+}
+
+// Form implements Former.
+func (f *witnessedFormer) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, error) {
+	dst, err := f.Former.Form(dst, r, e)
+	if err != nil || !f.of.by.Keeps() {
+		return dst, err
+	}
+	id := ""
+	if under := e.Metadata().Get("kafka").Map(); under != nil {
+		id = under.Get("id").Text()
+	}
+	if id == "" {
+		return dst, nil // it is from no record
+	}
+	if id == f.last { // events of one record come one after the other
+		f.nth++
+	} else {
+		f.last, f.nth = strings.Clone(id), 0
+	}
+	f.of.by.Made(id, f.nth, f.of.name, r)
+	return dst, nil
 }
 
 // routed sets up what a role changes: documents have ids that say where their records are from, unless the configuration has other

@@ -19,26 +19,20 @@ import (
 )
 
 // difference compares what the stable version and the canary in shadow have made of the same records.
-func (p *platform) difference(ctx context.Context, namespace string, m *Metric) (*measured, error) {
+func (p *platform) difference(ctx context.Context, namespace, of string, m *Metric) (*measured, error) {
 	admin, err := p.admin(ctx, namespace, m.Kafka)
 	if err != nil {
 		return nil, err
 	}
-	route, err := admin.Route(ctx, m.Group)
+	route, err := canaryRoute(ctx, admin, m.Group, of)
 	if err != nil {
 		return nil, err
-	}
-	if route == nil || route.Canary == "" {
-		return nil, noData("group %s has no canary", m.Group)
 	}
 	client, err := p.client(ctx, namespace, m.OpenSearch)
 	if err != nil {
 		return nil, err
 	}
-	o := compare.Options{Key: m.Key, Ignore: []string{"@timestamp"}, MemoryBytes: 64 << 20, Examples: 1}
-	if m.Ignore != nil {
-		o.Ignore = *m.Ignore
-	}
+	o := compare.Options{Key: m.Key, Ignore: m.ignored(), MemoryBytes: 64 << 20, Examples: 1}
 	shadow := beside(m.Index, route.Canary)
 	records := int64(0)
 	var stable, canary compare.Source
@@ -76,21 +70,55 @@ func (p *platform) difference(ctx context.Context, namespace string, m *Metric) 
 	if err != nil {
 		return nil, err
 	}
-	all := r.Pairs() + r.OnlyA + r.OnlyB
+	out, all := resultOf(r, records)
 	if all == 0 {
 		return nil, noData("neither version has documents of these records in %s and %s: are they told by document ids of their own? then give timeField and key", m.Index, shadow)
 	}
 	if m.TimeField != "" && all < orElse(m.Least, usualLeast) {
 		return nil, noData("there are %d documents to compare, and %d are needed", all, orElse(m.Least, usualLeast))
 	}
-	out := result{
-		"share": float64(r.Different+r.OnlyA+r.OnlyB) / float64(all), "documents": float64(all), "equal": float64(r.Equal), "different": float64(r.Different),
-		"onlyStable": float64(r.OnlyA), "onlyCanary": float64(r.OnlyB),
-	}
-	if m.TimeField == "" {
-		out["records"] = float64(records)
+	if m.TimeField != "" {
+		delete(out, "records") // they were not counted
 	}
 	return &measured{out, map[string]string{"canary": route.Canary, "stable": route.Stable, "fields": topFields(r), "index": m.Index, "shadow": shadow}}, nil
+}
+
+// ignored are the fields that are not compared.
+func (m *Metric) ignored() []string {
+	if m.Ignore != nil {
+		return *m.Ignore
+	}
+	return []string{"@timestamp"}
+}
+
+// resultOf gives what a comparison found, and of how many documents.
+func resultOf(r *compare.Report, records int64) (out result, all int64) {
+	all = r.Pairs() + r.OnlyA + r.OnlyB
+	return result{
+		"share": float64(r.Different+r.OnlyA+r.OnlyB) / float64(max(all, 1)), "documents": float64(all), "equal": float64(r.Equal), "different": float64(r.Different),
+		"onlyStable": float64(r.OnlyA), "onlyCanary": float64(r.OnlyB), "records": float64(records),
+	}, all
+}
+
+// canaryRoute gives the route of a group, of which a Rollout's canary is the canary.
+func canaryRoute(ctx context.Context, admin *kafka.Admin, group, canary string) (*kafka.Route, error) {
+	route, err := admin.Route(ctx, group)
+	if err == nil {
+		err = isCanary(route, group, canary)
+	}
+	return route, err
+}
+
+// isCanary says why there is nothing to measure of a canary: while the router has not told its version yet, what the version before did
+// is no news of this one. canary "": whichever it is.
+func isCanary(route *kafka.Route, group, canary string) error {
+	switch {
+	case route == nil || route.Canary == "":
+		return noData("group %s has no canary", group)
+	case canary != "" && route.Canary != canary:
+		return noData("the canary of group %s is still %s, and %s is to be measured", group, route.Canary, canary)
+	}
+	return nil
 }
 
 // beside gives the indices that a canary writes in shadow for those of the stable version.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -15,12 +16,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/logstash/witness"
 )
 
 // figures are counters of a pod since its process began, all of its pipelines added up.
 type figures struct {
 	Began  float64 `json:"began"` // of the process, in seconds since 1970
 	In     float64 `json:"in"`    // events that inputs made
+	Taken  float64 `json:"taken"` // events that came past the filters and that an output took
 	Lost   float64 `json:"lost"`
 	Dead   float64 `json:"dead"`
 	Writes float64 `json:"writes"`
@@ -44,17 +47,17 @@ const (
 )
 
 // sample asks the pods of both versions.
-func (p *platform) sample(ctx context.Context, namespace string, m *Metric) (*sample, error) {
+func (p *platform) sample(ctx context.Context, namespace, canary string, m *Metric) (*sample, error) {
 	admin, err := p.admin(ctx, namespace, m.Kafka)
 	if err != nil {
 		return nil, err
 	}
-	route, err := admin.Route(ctx, m.Group)
+	route, err := canaryRoute(ctx, admin, m.Group, canary)
 	if err != nil {
 		return nil, err
 	}
-	if route == nil || route.Canary == "" || route.Stable == "" {
-		return nil, noData("group %s has no canary", m.Group)
+	if route.Stable == "" {
+		return nil, noData("group %s has no stable version to compare with", m.Group)
 	}
 	s := &sample{CanaryHash: route.Canary, StableHash: route.Stable}
 	if s.Canary, err = p.podFigures(ctx, namespace, route.Canary, m); err != nil {
@@ -67,35 +70,57 @@ func (p *platform) sample(ctx context.Context, namespace string, m *Metric) (*sa
 }
 
 func (p *platform) podFigures(ctx context.Context, namespace, hash string, m *Metric) (map[string]figures, error) {
+	out := map[string]figures{}
+	err := p.eachPod(ctx, namespace, hash, m, func(name string, req *http.Request, _ int) error {
+		f, err := ask(req)
+		if err == nil {
+			out[name] = f
+		}
+		return err
+	})
+	return out, err
+}
+
+// eachPod has the pods of a version asked by their API, of which do gets a request without a path. That none of them answers is no data.
+func (p *platform) eachPod(ctx context.Context, namespace, hash string, m *Metric, do func(name string, req *http.Request, pods int) error) error {
 	if err := kafka.CheckRouteHash(hash); err != nil {
-		return nil, err
+		return err
 	}
 	access, err := p.data(ctx, namespace, m.API.SecretRef)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	pods, err := p.pods(ctx, namespace, hash)
+	all, err := p.pods(ctx, namespace, hash)
 	if err != nil {
-		return nil, fmt.Errorf("pods of %s: %w", hash, err)
+		return fmt.Errorf("pods of %s: %w", hash, err)
 	}
-	out := map[string]figures{}
+	pods := slices.DeleteFunc(all, func(pod corev1.Pod) bool { return pod.Status.PodIP == "" || pod.DeletionTimestamp != nil })
+	pods = pods[:min(len(pods), mostPods)]
+	answered := 0
 	var last error
 	for i := range pods {
 		pod := &pods[i]
-		if pod.Status.PodIP == "" || pod.DeletionTimestamp != nil || len(out) >= mostPods {
-			continue
-		}
-		f, err := ask(ctx, net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(portOf(pod, m.API.Port))), access)
+		at := "http://" + net.JoinHostPort(pod.Status.PodIP, strconv.Itoa(portOf(pod, m.API.Port)))
+		req, err := witness.NewRequest(ctx, at, string(access["username"]), string(access["password"]))
 		if err != nil {
+			return err
+		}
+		if err := do(pod.Name, req, len(pods)); err != nil {
 			last = err
 			continue
 		}
-		out[pod.Name] = f
+		answered++
 	}
-	if len(out) == 0 && last != nil {
-		return nil, noData("no pod of %s says how it is: %v", hash, last)
+	if answered == 0 && last != nil {
+		return noData("no pod of %s says how it is: %v", hash, last)
 	}
-	return out, nil
+	return nil
+}
+
+// podClient asks pods. It follows no redirects, and goes through no proxy: a pod must not have the controller ask others.
+var podClient = &http.Client{
+	Transport:     &http.Transport{Proxy: nil, MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute, ResponseHeaderTimeout: reportTakes},
+	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
 // portOf gives the port of a pod's API.
@@ -114,17 +139,12 @@ func portOf(pod *corev1.Pod, given int) int {
 }
 
 // ask asks a pod's API for its metrics.
-func ask(ctx context.Context, address string, access map[string][]byte) (figures, error) {
-	ctx, cancel := context.WithTimeout(ctx, podTakes)
+func ask(base *http.Request) (figures, error) {
+	ctx, cancel := context.WithTimeout(base.Context(), podTakes)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/metrics", nil)
-	if err != nil {
-		return figures{}, err
-	}
-	if user := access["username"]; len(user) > 0 {
-		req.SetBasicAuth(string(user), string(access["password"]))
-	}
-	resp, err := http.DefaultClient.Do(req)
+	req := base.Clone(ctx)
+	req.URL.Path = "/metrics"
+	resp, err := podClient.Do(req)
 	if err != nil {
 		return figures{}, err
 	}
@@ -140,10 +160,11 @@ func ask(ctx context.Context, address string, access map[string][]byte) (figures
 // Source: the exposition format 0.0.4.
 func parseFigures(r io.Reader) (figures, error) {
 	var f figures
+	var unrouted float64
 	of := map[string]*float64{
 		"naru_pipeline_events_in_total": &f.In, "naru_pipeline_events_lost_total": &f.Lost, "naru_output_dead_total": &f.Dead,
 		"naru_output_writes_total": &f.Writes, "naru_output_write_failures_total": &f.Failed, "process_cpu_seconds_total": &f.CPU,
-		"process_start_time_seconds": &f.Began,
+		"process_start_time_seconds": &f.Began, "naru_pipeline_events_filtered_total": &f.Taken, "naru_pipeline_events_unrouted_total": &unrouted,
 	}
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, 1<<20)
@@ -172,6 +193,7 @@ func parseFigures(r io.Reader) (figures, error) {
 		}
 		*to += v
 	}
+	f.Taken -= unrouted
 	return f, lines.Err()
 }
 
@@ -192,6 +214,7 @@ func (s *sample) until(end *sample, m *Metric) (*measured, error) {
 			}
 			pods++
 			sum.In += b.In - a.In
+			sum.Taken += b.Taken - a.Taken
 			sum.Lost += b.Lost - a.Lost
 			sum.Dead += b.Dead - a.Dead
 			sum.Writes += b.Writes - a.Writes
@@ -209,7 +232,12 @@ func (s *sample) until(end *sample, m *Metric) (*measured, error) {
 		case measureCost:
 			return sum.CPU / sum.In, string(text), nil
 		case measureErrors:
-			return sum.Failed / max(sum.Writes, 1), string(text), nil
+			if sum.Writes == 0 { // it drops everything, say
+				return 0, "", noData("%d pods of %s have read %s records in the window, and written nothing", pods, hash, number(sum.In))
+			}
+			return sum.Failed / sum.Writes, string(text), nil
+		case measureYield:
+			return sum.Taken / sum.In, string(text), nil
 		}
 		return (sum.Lost + sum.Dead) / sum.In, string(text), nil
 	}

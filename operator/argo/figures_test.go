@@ -23,6 +23,7 @@ func TestRatesAreOfWhatPodsHaveCountedMeanwhile(t *testing.T) {
 		t.Fatal(err)
 	}
 	var grown atomic.Int64
+	taken, writes := map[string]float64{"v1": 1, "v2": 1}, map[string]float64{"v1": 1, "v2": 1} // for each record
 	pod := func(hash string, in, dead, cpu float64, restarts bool) corev1.Pod {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if user, pass, _ := r.BasicAuth(); user != "naru" || pass != "x" {
@@ -35,6 +36,8 @@ func TestRatesAreOfWhatPodsHaveCountedMeanwhile(t *testing.T) {
 			}
 			fmt.Fprintf(w, "# HELP x y\nnaru_pipeline_events_in_total{pipeline=\"a}b\"} %v\nnaru_pipeline_events_in_total{pipeline=\"b\"} %v\nnaru_output_dead_total{plugin=\"o\",name=\"n\"} %v\nprocess_cpu_seconds_total %v\nprocess_start_time_seconds %v\n",
 				in*k, in*k, dead*k, cpu*k, began)
+			fmt.Fprintf(w, "naru_pipeline_events_filtered_total{pipeline=\"b\"} %v\nnaru_pipeline_events_unrouted_total{pipeline=\"b\"} %v\nnaru_output_writes_total %v\n",
+				2*in*k, 2*in*k*(1-taken[hash]), 2*in*k*writes[hash])
 		}))
 		t.Cleanup(server.Close)
 		_, port, _ := strings.Cut(strings.TrimPrefix(server.URL, "http://"), ":")
@@ -82,9 +85,41 @@ func TestRatesAreOfWhatPodsHaveCountedMeanwhile(t *testing.T) {
 			t.Errorf("%s, %s: %s %s %s", c.what, c.condition, m.Phase, m.Value, m.Message)
 		}
 	}
+	// A canary that drops events silently has no dead letters, and costs less.
+	if m := measure("yield", "result.ratio >= 0.98 && result.ratio <= 1.02"); m.Phase != v1alpha1.AnalysisPhaseSuccessful || !strings.Contains(m.Value, `"canary":1,`) {
+		t.Errorf("as many events: %s %s %s", m.Phase, m.Value, m.Message)
+	}
+	taken["v2"] = 0.7
+	if m := measure("yield", "result.ratio >= 0.98 && result.ratio <= 1.02"); m.Phase != v1alpha1.AnalysisPhaseFailed || !strings.Contains(m.Message, "ratio 0.7") {
+		t.Errorf("fewer events: %s %s", m.Phase, m.Message)
+	}
+	writes["v2"] = 0
+	if m := measure("errors", "result.canary == 0"); m.Phase != v1alpha1.AnalysisPhaseInconclusive || !strings.Contains(m.Message, "written nothing") {
+		t.Errorf("no writes are no errors: %s %s", m.Phase, m.Message)
+	}
+	run.Labels = map[string]string{v1alpha1.DefaultRolloutUniqueLabelKey: "v3"}
+	if m := measure("cost", "result.ratio <= 9"); m.Phase != v1alpha1.AnalysisPhaseInconclusive || !strings.Contains(m.Message, "still v2") {
+		t.Errorf("an analysis of v3 while the route has v2: %s %s", m.Phase, m.Message)
+	}
+	run.Labels = nil
 	pods["v2"] = nil
 	if m := measure("cost", "result.ratio <= 1"); m.Phase != v1alpha1.AnalysisPhaseInconclusive || !strings.Contains(m.Message, "0 pods of v2") {
 		t.Errorf("no pods: %s %s", m.Phase, m.Message)
+	}
+}
+
+func TestAPodCannotHaveTheControllerAskOthers(t *testing.T) {
+	asked := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked = true }))
+	defer other.Close()
+	pod := httptest.NewServer(http.RedirectHandler(other.URL+"/metrics", http.StatusFound))
+	defer pod.Close()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, pod.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f, err := ask(req); err == nil || asked {
+		t.Errorf("the redirect was followed (%t): %+v", asked, f)
 	}
 }
 

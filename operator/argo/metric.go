@@ -15,8 +15,6 @@ import (
 	"github.com/argoproj/argo-rollouts/utils/evaluate"
 	"github.com/argoproj/argo-rollouts/utils/plugin/types"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
-	"github.com/narudata/naru/connect/kafka"
 )
 
 // A Metric is the configuration of a measurement: spec.metrics[].provider.plugin. What it gives is a result whose fields the metric's
@@ -26,6 +24,8 @@ import (
 //	dead-letters  canary, stable, ratio: dead letters for each record that was read, over the window
 //	errors        canary, stable, ratio: writes that failed, in whole or in part, of all writes
 //	cost          canary, stable, ratio: CPU seconds for each record that was read
+//	yield         canary, stable, ratio: events that outputs got for each record that was read; less than the stable version's is dropped
+//	outputs       what difference has, of what other outputs than those of OpenSearch made
 //	difference    share: of the documents of both that differ or that only one has; records, documents, equal, different, onlyStable, onlyCanary
 //
 // What cannot be measured, as there is no data, is inconclusive, never a success.
@@ -34,14 +34,14 @@ type Metric struct {
 	Group   string `json:"group"`
 	Kafka   Kafka  `json:"kafka"`
 
-	API    API    `json:"api,omitzero"`     // of dead-letters, errors and cost
-	Window string `json:"window,omitempty"` // of these: how long is measured; 1m unless given
+	API    API    `json:"api,omitzero"`     // of dead-letters, errors, cost, yield and outputs
+	Window string `json:"window,omitempty"` // of these but outputs: how long is measured; 1m unless given
 	Least  int64  `json:"least,omitempty"`  // of these and difference: fewer records of a version are no data; 100 unless given
 
 	OpenSearch Search    `json:"opensearch,omitzero"`  // of difference
 	Index      string    `json:"index,omitempty"`      // of difference: the stable version's indices
-	Ignore     *[]string `json:"ignore,omitempty"`     // of difference: fields that are not compared; @timestamp unless given
-	MostRecord int64     `json:"records,omitempty"`    // of difference: how many records are compared at most; 10000 unless given
+	Ignore     *[]string `json:"ignore,omitempty"`     // of difference and outputs: fields that are not compared; @timestamp unless given
+	MostRecord int64     `json:"records,omitempty"`    // of difference and outputs: how many records are compared at most; 10000 unless given
 	TimeField  string    `json:"timeField,omitempty"`  // of difference: documents are chosen by this time, and not by their records
 	Key        []string  `json:"key,omitempty"`        // of difference: fields by which documents are paired, and not by their ids
 	SettleTime string    `json:"settleTime,omitempty"` // of difference by time: how long documents may take to be there; 30s unless given
@@ -52,10 +52,12 @@ const (
 	measureDead       = "dead-letters"
 	measureErrors     = "errors"
 	measureCost       = "cost"
+	measureYield      = "yield"
 	measureDifference = "difference"
+	measureOutputs    = "outputs"
 )
 
-var measures = []string{measureLag, measureDead, measureErrors, measureCost, measureDifference}
+var measures = []string{measureLag, measureDead, measureErrors, measureCost, measureYield, measureDifference, measureOutputs}
 
 // Validate says what is wrong with m.
 func (m *Metric) Validate() error {
@@ -153,13 +155,16 @@ func (p *provider) Run(run *v1alpha1.AnalysisRun, metric v1alpha1.Metric) v1alph
 	defer cancel()
 	switch m.Measure {
 	case measureLag:
-		got, err := p.lag(ctx, run.Namespace, m)
+		got, err := p.lag(ctx, run.Namespace, canaryOf(run), m)
 		return judge(out, metric, got, err)
 	case measureDifference:
-		got, err := p.difference(ctx, run.Namespace, m)
+		got, err := p.difference(ctx, run.Namespace, canaryOf(run), m)
+		return judge(out, metric, got, err)
+	case measureOutputs:
+		got, err := p.outputs(ctx, run.Namespace, canaryOf(run), m)
 		return judge(out, metric, got, err)
 	}
-	first, err := p.sample(ctx, run.Namespace, m)
+	first, err := p.sample(ctx, run.Namespace, canaryOf(run), m)
 	if err != nil {
 		return judge(out, metric, nil, err)
 	}
@@ -171,6 +176,11 @@ func (p *provider) Run(run *v1alpha1.AnalysisRun, metric v1alpha1.Metric) v1alph
 	at := metav1.NewTime(now.Add(span(m.Window, time.Minute)))
 	out.ResumeAt = &at
 	return out
+}
+
+// canaryOf is the version that an analysis is of: what the controller says of runs that it makes. "": the run was made by hand.
+func canaryOf(run *v1alpha1.AnalysisRun) string {
+	return run.Labels[v1alpha1.DefaultRolloutUniqueLabelKey]
 }
 
 // sampleKey is where a measurement that goes on keeps its first sample, so that it does not matter which process ends it.
@@ -190,7 +200,7 @@ func (p *provider) Resume(run *v1alpha1.AnalysisRun, metric v1alpha1.Metric, out
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), measuringTakes)
 	defer cancel()
-	second, err := p.sample(ctx, run.Namespace, m)
+	second, err := p.sample(ctx, run.Namespace, canaryOf(run), m)
 	if err != nil {
 		return judge(out, metric, nil, err)
 	}
@@ -303,73 +313,4 @@ func number(v float64) string {
 		return strconv.FormatFloat(v, 'g', 3, 64)
 	}
 	return strconv.FormatFloat(math.Round(v*1e4)/1e4, 'f', -1, 64)
-}
-
-// lag measures how far the versions are behind.
-func (p *provider) lag(ctx context.Context, namespace string, m *Metric) (*measured, error) {
-	admin, err := p.admin(ctx, namespace, m.Kafka)
-	if err != nil {
-		return nil, err
-	}
-	return lagOf(ctx, admin, m.Group)
-}
-
-// lagOf measures the lag of the canary and the stable version: of the partitions that each has, and in shadow of the canary's own group.
-func lagOf(ctx context.Context, admin *kafka.Admin, group string) (*measured, error) {
-	s, err := admin.RouteStatus(ctx, group)
-	if err != nil {
-		return nil, err
-	}
-	if s.Route == nil || s.Route.Canary == "" {
-		return nil, noData("group %s has no canary", group)
-	}
-	shadow := s.Route.Role(s.Route.Canary) == kafka.RouteShadow
-	groups := []string{group}
-	if shadow {
-		if s.Shadow == 0 {
-			return nil, noData("the canary %s does not read in shadow yet", s.Route.Canary)
-		}
-		groups = append(groups, kafka.ShadowGroup(group, s.Route.Canary))
-	}
-	roles := map[string]map[int32]kafka.RouteRole{}
-	for _, m := range s.Members {
-		for topic, partitions := range m.Assigned {
-			if roles[topic] == nil {
-				roles[topic] = map[int32]kafka.RouteRole{}
-			}
-			for _, n := range partitions {
-				roles[topic][n] = m.Role
-			}
-		}
-	}
-	report, err := admin.Lag(ctx, kafka.LagOptions{Which: kafka.Which{Patterns: groups, Internal: true}, For: time.Second})
-	if err != nil {
-		return nil, err
-	}
-	r := result{}
-	add := func(who string, l *kafka.PartitionLag) {
-		r[who+"Records"] += float64(max(0, l.Lag))
-		r[who] = max(r[who], 0)
-		if l.Late != nil {
-			r[who] = max(r[who], *l.Late)
-		}
-	}
-	for i := range report.Lags {
-		t := &report.Lags[i]
-		for j := range t.Partitions {
-			l := &t.Partitions[j]
-			switch role := roles[t.Topic][l.Partition]; {
-			case t.Group != group:
-				add("canary", l)
-			case role == kafka.RouteStable:
-				add("stable", l)
-			case role == kafka.RouteCanary:
-				add("canary", l)
-			}
-		}
-	}
-	if _, ok := r["canary"]; !ok {
-		return nil, noData("the canary %s has no partitions, or has committed nothing yet", s.Route.Canary)
-	}
-	return &measured{r, map[string]string{"canary": s.Route.Canary, "stable": s.Route.Stable, "records": fmt.Sprintf("canary %s, stable %s", number(r["canaryRecords"]), number(r["stableRecords"]))}}, nil
 }

@@ -80,14 +80,21 @@ type keptSecret struct {
 	at   time.Time
 }
 
-// A keptAdmin is a connection that is used again, as the controller asks several times a second.
+// A keptAdmin is a connection that is used again, as the controller asks several times a second. Its lock is held while it is made: brokers that
+// do not answer hold up those who ask for the same ones, and nobody else.
 type keptAdmin struct {
-	admin *kafka.Admin
-	from  string // the configuration it was made of
+	mu     sync.Mutex // guards what follows
+	admin  *kafka.Admin
+	from   string // the configuration it was made of
+	err    error  // why there is none
+	failed time.Time
 }
 
-// secretsStay is how long a Secret is not asked for again.
-const secretsStay = 30 * time.Second
+const (
+	secretsStay   = 30 * time.Second // a Secret is not asked for again
+	failuresStay  = 5 * time.Second  // brokers that could not be reached are not tried again: the controller's workers would all wait for them
+	connectWithin = 10 * time.Second
+)
 
 func newPlatform(log *slog.Logger) *platform {
 	p := &platform{log: log, secrets: map[string]keptSecret{}, admins: map[string]*keptAdmin{}}
@@ -165,20 +172,33 @@ func (p *platform) admin(ctx context.Context, namespace string, k Kafka) (*kafka
 		key += "/" + k.SecretRef.Name
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if kept := p.admins[key]; kept != nil {
-		if kept.from == string(shape) {
+	kept := p.admins[key]
+	if kept == nil {
+		kept = &keptAdmin{}
+		p.admins[key] = kept
+	}
+	p.mu.Unlock()
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if kept.from == string(shape) {
+		if kept.admin != nil {
 			return kept.admin, nil
 		}
+		if time.Since(kept.failed) < failuresStay {
+			return nil, kept.err
+		}
+	}
+	if kept.admin != nil {
 		kept.admin.Close() // the Secret was changed
-		delete(p.admins, key)
+		kept.admin = nil
 	}
-	admin, err := config.Admin(ctx)
-	if err != nil {
-		return nil, err
+	ctx, cancel := context.WithTimeout(ctx, connectWithin)
+	defer cancel()
+	kept.from = string(shape)
+	if kept.admin, kept.err = config.Admin(ctx); kept.err != nil {
+		kept.admin, kept.failed = nil, time.Now()
 	}
-	p.admins[key] = &keptAdmin{admin, string(shape)}
-	return admin, nil
+	return kept.admin, kept.err
 }
 
 func (k Kafka) config(secret map[string][]byte) (*kafka.Config, error) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -22,6 +23,7 @@ import (
 	"github.com/argoproj/argo-rollouts/utils/plugin/types"
 	"github.com/hashicorp/go-plugin"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -538,5 +540,143 @@ func TestAStepWaitsComparesAndIsApproved(t *testing.T) {
 		if r, err := end(ro, &types.RpcStepContext{}); err.HasError() || r.Phase != types.PhaseSuccessful {
 			t.Errorf("%+v, %v", r, err)
 		}
+	}
+}
+
+// Brokers that take connections and never answer must not hold up the Rollouts of others, nor all of the controller's workers.
+func TestBrokersThatDoNotAnswerHoldUpNobodyElse(t *testing.T) {
+	b := startBrokers(t)
+	silent, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // a test
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = silent.Close() }()
+	var met atomic.Int64
+	go func() {
+		for {
+			c, err := silent.Accept()
+			if err != nil {
+				return
+			}
+			met.Add(1)
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}()
+	r := newRouter(newPlatform(slog.New(slog.DiscardHandler)))
+	stuck := rollout(fmt.Sprintf(`{"group":"g","topic":"t","kafka":{"brokers":"%s"}}`, silent.Addr()), 0)
+	ended := make(chan types.RpcError, 1)
+	go func() { ended <- r.SetWeight(stuck, 10, nil) }()
+	until(t, "the silent broker was asked", func() bool { return met.Load() > 0 })
+	began := time.Now()
+	must(t, r.UpdateHash(rollout(b.routing(), 0), "v2", "v1", nil))
+	select {
+	case err := <-ended:
+		t.Fatalf("the silent broker has answered: %v", err)
+	default:
+	}
+	t.Logf("the other Rollout was served after %v", time.Since(began))
+	if err := <-ended; !err.HasError() {
+		t.Error("a weight was set in silence")
+	}
+	// For a while it is not tried again: ten workers that wait for one Rollout would be all there are.
+	tried := met.Load()
+	for range 50 {
+		if err := r.SetWeight(stuck, 10, nil); !err.HasError() {
+			t.Fatal("a weight was set in silence")
+		}
+	}
+	if met.Load() != tried {
+		t.Errorf("the silent broker was asked %d times more", met.Load()-tried)
+	}
+}
+
+func TestAnotherVersionsWeightIsNotVerified(t *testing.T) {
+	b, r := startBrokers(t), newRouter(newPlatform(slog.New(slog.DiscardHandler)))
+	ro := rollout(b.routing(), 0)
+	ro.Status.CurrentPodHash = "v2"
+	if _, err := b.admin.SetRoute(t.Context(), "g", "t", func(r *kafka.Route) { *r = kafka.Route{Stable: "v1", Canary: "v3", Weight: 50} }); err != nil {
+		t.Fatal(err)
+	}
+	b.member("g", "v1")
+	b.member("g", "v3")
+	until(t, "the group is divided", func() bool { s, err := b.admin.RouteStatus(t.Context(), "g"); return err == nil && s.Settled })
+	if v, err := r.VerifyWeight(ro, 50, nil); v != types.NotVerified || err.HasError() {
+		t.Errorf("v3 has half of the partitions, and so v2 is %v (%v)", v, err)
+	}
+	ro.Status.CurrentPodHash = "v3"
+	if v, err := r.VerifyWeight(ro, 50, nil); v != types.Verified || err.HasError() {
+		t.Errorf("v3: %v, %v", v, err)
+	}
+}
+
+// That a canary is not behind in an idle topic says nothing about it.
+func TestALagWithoutEventsIsInconclusive(t *testing.T) {
+	b := startBrokers(t)
+	p := &provider{newPlatform(slog.New(slog.DiscardHandler))}
+	if _, err := b.admin.SetRoute(t.Context(), "g", "t", func(r *kafka.Route) { *r = kafka.Route{Stable: "v1"} }); err != nil {
+		t.Fatal(err)
+	}
+	b.member("g", "v1")
+	b.produce(80)
+	until(t, "all is read", func() bool {
+		s, err := b.admin.Lag(t.Context(), kafka.LagOptions{Which: kafka.Which{Patterns: []string{"g"}}, For: 1})
+		return err == nil && len(s.Lags) == 1 && s.Lags[0].Lag == 0 && s.Lags[0].Uncommitted == 0
+	})
+	time.Sleep(10 * time.Millisecond) // the route is younger than the records, by a clock of milliseconds
+	if _, err := b.admin.SetRoute(t.Context(), "g", "t", func(r *kafka.Route) { r.Canary, r.Weight = "v2", 50 }); err != nil {
+		t.Fatal(err)
+	}
+	b.member("g", "v2")
+	until(t, "the group is divided", func() bool { s, err := b.admin.RouteStatus(t.Context(), "g"); return err == nil && s.Settled })
+	run := &v1alpha1.AnalysisRun{ObjectMeta: metav1.ObjectMeta{Namespace: "pipes"}}
+	m := metric("result.canary <= 60", fmt.Sprintf(`{"measure":"lag","group":"g","kafka":{"brokers":"%s"}}`, b.config.Brokers[0]))
+	if got := p.Run(run, m); got.Phase != v1alpha1.AnalysisPhaseInconclusive || !strings.Contains(got.Message, "nothing was written") {
+		t.Errorf("an idle topic: %s %s %s", got.Phase, got.Value, got.Message)
+	}
+	b.produce(80)
+	until(t, "it is judged", func() bool { return p.Run(run, m).Phase == v1alpha1.AnalysisPhaseSuccessful })
+}
+
+// Clocks of producers that are ahead make records younger than nothing; how far they are from the newest one is known all the same.
+func TestALagIsSeenWhoeversClockIsAhead(t *testing.T) {
+	b := startBrokers(t)
+	if _, err := b.admin.SetRoute(t.Context(), "g", "t", func(r *kafka.Route) { *r = kafka.Route{Stable: "v1"} }); err != nil {
+		t.Fatal(err)
+	}
+	b.member("g", "v1")
+	b.produce(80)
+	until(t, "all is read", func() bool {
+		s, err := b.admin.Lag(t.Context(), kafka.LagOptions{Which: kafka.Which{Patterns: []string{"g"}}, For: 1})
+		return err == nil && len(s.Lags) == 1 && s.Lags[0].Lag == 0 && s.Lags[0].Uncommitted == 0
+	})
+	if _, err := b.admin.SetRoute(t.Context(), "g", "t", func(r *kafka.Route) { r.Canary, r.Mirror = "v2", true }); err != nil {
+		t.Fatal(err)
+	}
+	group, err := b.admin.BeginShadow(t.Context(), "g", "v2", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stuck, err := kgo.NewClient(kgo.SeedBrokers(b.config.Brokers...), kgo.ConsumerGroup(group), kgo.ConsumeTopics("t"), kgo.DisableAutoCommit())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(stuck.Close)
+	writer, err := kgo.NewClient(kgo.SeedBrokers(b.config.Brokers...), kgo.RecordPartitioner(kgo.ManualPartitioner()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(writer.Close)
+	ahead := time.Now().Add(time.Hour)
+	for _, at := range []time.Time{ahead, ahead.Add(10 * time.Minute)} {
+		if err := writer.ProduceSync(t.Context(), &kgo.Record{Topic: "t", Partition: 3, Value: []byte("x"), Timestamp: at}).FirstErr(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, "the lag is what it is", func() bool {
+		got, err := lagOf(t.Context(), b.admin, "g", "v2")
+		return err == nil && got.result["canary"] == 600 && got.result["canaryRecords"] == 2
+	})
+	if _, err := lagOf(t.Context(), b.admin, "g", "v3"); err == nil || !strings.Contains(err.Error(), "still v2") {
+		t.Errorf("of another version: %v", err)
 	}
 }

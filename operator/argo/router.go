@@ -58,13 +58,27 @@ type routed struct {
 	read   time.Time
 	status *kafka.RouteStatus
 	looked time.Time
+	err    error // of the last call that failed
+	failed time.Time
+}
+
+// fails reports that Kafka has just not answered: it is not asked again for a while, so that a cluster that is away does not keep the
+// controller's workers from the Rollouts of others.
+func (g *routed) fails() bool { return g.err != nil && time.Since(g.failed) < failuresStay }
+
+// note remembers how a call ended.
+func (g *routed) note(err error) {
+	if g.err = err; errors.Is(err, kafka.ErrRouteMoved) {
+		g.err = nil // that can be tried again at once
+	}
+	g.failed = time.Now()
 }
 
 var _ types.RpcTrafficRoutingReconciler = (*router)(nil)
 
 const (
 	staysKnown = time.Second
-	callTakes  = 20 * time.Second
+	callTakes  = 10 * time.Second
 )
 
 func newRouter(p *platform) *router { return &router{platform: p, groups: map[string]*routed{}} }
@@ -103,6 +117,9 @@ func (r *router) change(ro *v1alpha1.Rollout, change func(*kafka.Route)) types.R
 			return types.RpcError{}
 		}
 	}
+	if g.fails() {
+		return failed(g.err)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), callTakes)
 	defer cancel()
 	admin, err := r.admin(ctx, ro.Namespace, o.Kafka)
@@ -110,6 +127,7 @@ func (r *router) change(ro *v1alpha1.Rollout, change func(*kafka.Route)) types.R
 		return failed(err)
 	}
 	is, err := admin.SetRoute(ctx, o.Group, o.Topic, change)
+	g.note(err)
 	if errors.Is(err, kafka.ErrRouteMoved) { // by hand, say: the next call sees what there is
 		g.route = nil
 	}
@@ -214,20 +232,26 @@ func (r *router) VerifyWeight(ro *v1alpha1.Rollout, weight int32, _ []v1alpha1.W
 	g := r.group(ro.Namespace, o)
 	defer g.mu.Unlock()
 	if g.status == nil || time.Since(g.looked) >= staysKnown {
+		if g.fails() {
+			return types.NotVerified, failed(g.err)
+		}
 		ctx, cancel := context.WithTimeout(context.Background(), callTakes)
 		defer cancel()
 		admin, err := r.admin(ctx, ro.Namespace, o.Kafka)
 		if err != nil {
 			return types.NotVerified, failed(err)
 		}
-		if g.status, err = admin.RouteStatus(ctx, o.Group); err != nil {
+		g.status, err = admin.RouteStatus(ctx, o.Group)
+		if g.note(err); err != nil {
 			g.status = nil
 			return types.NotVerified, failed(err)
 		}
 		g.looked = time.Now()
 	}
 	s := g.status
-	if s.Route == nil || !s.Settled || s.Route.Canary != "" && s.Route.Weight != percent(ro, weight) {
+	// A route that was changed by hand meanwhile may have the same weight for another version.
+	other := s.Route != nil && s.Route.Canary != "" && ro.Status.CurrentPodHash != "" && s.Route.Canary != ro.Status.CurrentPodHash
+	if s.Route == nil || !s.Settled || other || s.Route.Canary != "" && s.Route.Weight != percent(ro, weight) {
 		return types.NotVerified, types.RpcError{}
 	}
 	return types.Verified, types.RpcError{}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/argoproj/argo-rollouts/pkg/apis/rollouts/v1alpha1"
@@ -29,8 +30,10 @@ type Wait struct {
 // Compare lets the rollout go on if the canary in shadow makes of so many records what the stable version makes of them. It waits until
 // both have delivered them.
 type Compare struct {
-	OpenSearch Search    `json:"opensearch"`
-	Index      string    `json:"index"`
+	OpenSearch Search    `json:"opensearch,omitzero"`
+	Index      string    `json:"index,omitempty"`   // that the stable version writes
+	Outputs    bool      `json:"outputs,omitempty"` // compare also what other outputs than those of OpenSearch make; without an index, only that
+	API        API       `json:"api,omitzero"`      // of Outputs
 	Records    int64     `json:"records,omitempty"` // 1000 unless given
 	Ignore     *[]string `json:"ignore,omitempty"`  // fields that are not compared; @timestamp unless given
 	Share      float64   `json:"share,omitempty"`   // of documents that may differ
@@ -82,8 +85,8 @@ func (s *Step) validate() error {
 		return errors.New("give one of wait, compare and approve")
 	case s.Approve == nil && s.Group == "":
 		return errors.New("give the group")
-	case s.Compare != nil && s.Compare.Index == "":
-		return errors.New("compare: give the index that the stable version writes")
+	case s.Compare != nil && s.Compare.Index == "" && !s.Compare.Outputs:
+		return errors.New("compare: give the index that the stable version writes, or outputs: true")
 	case s.Compare != nil && (s.Compare.Records < 0 || s.Compare.Records > mostRecords || s.Compare.Share < 0 || s.Compare.Share > 1):
 		return fmt.Errorf("compare: records is 1 to %d, share 0 to 1", mostRecords)
 	case s.Wait != nil && s.Wait.LagSeconds <= 0:
@@ -170,30 +173,47 @@ func (p *step) step(ctx context.Context, ro *v1alpha1.Rollout, s *Step, canary s
 		}
 		return false, fmt.Sprintf("waiting for an approval: kubectl annotate rollout %s %s=%s --overwrite", ro.Name, ApproveAnnotation, canary), nil
 	case s.Compare != nil:
-		o := s.Compare
-		records := orElse(o.Records, 1000)
-		got, err := p.difference(ctx, ro.Namespace, &Metric{
-			Measure: measureDifference, Group: s.Group, Kafka: s.Kafka, OpenSearch: o.OpenSearch, Index: o.Index, Ignore: o.Ignore, MostRecord: records, Least: records,
-		})
-		if err != nil {
-			return false, "", err
-		}
-		if share := got.result["share"]; share > o.Share {
-			return false, "", fmt.Errorf("%w: %s of %s documents differ (%s); %s", errDiffers,
-				number(got.result["different"]+got.result["onlyStable"]+got.result["onlyCanary"]), number(got.result["documents"]), number(share), got.details["fields"])
-		}
-		return true, fmt.Sprintf("%s records compared, share of differences %s", number(got.result["records"]), number(got.result["share"])), nil
+		return p.compare(ctx, ro, s, canary)
 	}
 	admin, err := p.admin(ctx, ro.Namespace, s.Kafka)
 	if err != nil {
 		return false, "", err
 	}
-	got, err := lagOf(ctx, admin, s.Group)
+	got, err := lagOf(ctx, admin, s.Group, canary)
 	if err != nil {
 		return false, "", err
 	}
 	lag := got.result["canary"]
 	return lag <= s.Wait.LagSeconds, fmt.Sprintf("the canary is %s s behind (%s records)", number(lag), number(got.result["canaryRecords"])), nil
+}
+
+// compare compares documents, and what other outputs make.
+func (p *step) compare(ctx context.Context, ro *v1alpha1.Rollout, s *Step, canary string) (done bool, message string, err error) {
+	o := s.Compare
+	records := orElse(o.Records, 1000)
+	m := &Metric{
+		Group: s.Group, Kafka: s.Kafka, OpenSearch: o.OpenSearch, Index: o.Index, API: o.API, Ignore: o.Ignore, MostRecord: records, Least: records,
+	}
+	var parts []string
+	for _, of := range []struct {
+		what    string
+		wanted  bool
+		measure func(context.Context, string, string, *Metric) (*measured, error)
+	}{{"documents", o.Index != "", p.difference}, {"what outputs make", o.Outputs, p.outputs}} {
+		if !of.wanted {
+			continue
+		}
+		got, err := of.measure(ctx, ro.Namespace, canary, m)
+		if err != nil {
+			return false, "", err
+		}
+		if share := got.result["share"]; share > o.Share {
+			return false, "", fmt.Errorf("%w: %s: %s of %s differ (%s); %s", errDiffers, of.what,
+				number(got.result["different"]+got.result["onlyStable"]+got.result["onlyCanary"]), number(got.result["documents"]), number(share), got.details["fields"])
+		}
+		parts = append(parts, fmt.Sprintf("%s: %s records compared, share of differences %s", of.what, number(got.result["records"]), number(got.result["share"])))
+	}
+	return true, strings.Join(parts, "; "), nil
 }
 
 // Terminate implements types.RpcStep: nothing goes on that had to be ended.
