@@ -49,8 +49,8 @@ type RunOptions struct {
 type Running struct {
 	Stats  *stream.Stats
 	Queues map[string]*queue.Queue // of inputs, by their ids
-	// Lags gives, of inputs that know it, how many records they have still to read; by their ids.
-	Lags func() map[string]int64
+	// Lags gives, of inputs that know it, how far they are behind; by their ids.
+	Lags func() map[string][]Lag
 	Dead string // the folder of the dead letters; "": they are elsewhere
 }
 
@@ -126,24 +126,27 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 	return tallyOf(running.Stats), err
 }
 
-// A lagging source knows how many records it has still to read; ok says that it does now.
+// A Lag is how far an input is behind in a topic.
+type Lag = input.Lag
+
+// A lagging source knows how far it is behind in its topics, as far as it knows now.
 type lagging interface {
-	Lag() (records int64, ok bool)
+	Lags() []Lag
 }
 
 // lagsOf asks sources how far they are behind.
-func lagsOf(sources []stream.Input) func() map[string]int64 {
+func lagsOf(sources []stream.Input) func() map[string][]Lag {
 	behind := map[string]lagging{}
 	for _, s := range sources {
 		if l, ok := s.Source.(lagging); ok {
 			behind[s.ID] = l
 		}
 	}
-	return func() map[string]int64 {
-		out := map[string]int64{}
+	return func() map[string][]Lag {
+		out := map[string][]Lag{}
 		for id, l := range behind {
-			if n, ok := l.Lag(); ok {
-				out[id] = n
+			if lags := l.Lags(); len(lags) > 0 {
+				out[id] = lags
 			}
 		}
 		return out

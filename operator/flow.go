@@ -62,6 +62,8 @@ type flowMemory struct {
 	sent     map[string]sentObject // what was applied last, by kind and name
 	measured time.Time             // when the pods were asked last
 	silent   int                   // how often in a row none of them answered
+	lags     lags                  // what the metrics say
+	knew     time.Time             // when all pods said it last
 }
 
 // sentObject is an object as it was sent, and what became of it.
@@ -172,7 +174,7 @@ func (r *Flows) forget(name types.NamespacedName) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.known, name)
-	lagOf.DeleteLabelValues(name.Namespace, name.Name)
+	unexport(name)
 }
 
 // Reconcile makes one Flow's workload what the Flow says, and its status what the workload is.

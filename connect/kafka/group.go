@@ -171,7 +171,7 @@ func (g *Group) Run(ctx context.Context, open func(stream.Stream)) error {
 		}
 		return err
 	}
-	m := &member{reader: newReader(&g.Reading, cluster, log.With("group", g.Group)), g: g, open: open, failed: make(chan error, 1), left: map[tp]*partition{}}
+	m := &member{reader: newReader(&g.Reading, cluster, log.With("group", g.Group)), g: g, open: open, failed: make(chan error, 1), left: map[tp]*partition{}, look: make(chan struct{}, 1)}
 	if g.Route != nil {
 		if m.route, err = g.routed(ctx, m.log); err != nil {
 			return nil //nolint:nilerr // it was told to stop
@@ -179,7 +179,7 @@ func (g *Group) Run(ctx context.Context, open func(stream.Stream)) error {
 		options = append(options, kgo.Balancers(m.route, kgo.CooperativeStickyBalancer()))
 	}
 	m.client, err = kgo.NewClient(append(options,
-		kgo.OnPartitionsAssigned(m.assigned), kgo.OnPartitionsRevoked(m.revoked), kgo.OnPartitionsLost(m.lost), kgo.AdjustFetchOffsetsFn(m.begin))...)
+		kgo.OnPartitionsAssigned(m.assigned), kgo.OnPartitionsRevoked(m.revoked), kgo.OnPartitionsLost(m.lost), kgo.AdjustFetchOffsetsFn(m.beginAt), kgo.KeepControlRecords())...)
 	if err != nil {
 		return fmt.Errorf("kafka: %w", err)
 	}
@@ -207,6 +207,8 @@ type member struct {
 	// left are partitions that the group took away without a commit, as it does when its broker is away for a moment. If they
 	// come back, and nobody has gone on meanwhile, what was delivered is not read again. Guarded by mu.
 	left map[tp]*partition
+
+	look chan struct{} // partitions began: their ends are to be asked for; has room for one
 }
 
 // fail ends the source.
@@ -218,13 +220,14 @@ func (m *member) fail(err error) {
 }
 
 func (m *member) run(ctx context.Context) error {
-	defer m.g.Lag.join(m.reader)()
+	defer m.g.Lag.join(m.reader, m.g.Group)()
 	done := make(chan struct{})
 	var commits sync.WaitGroup
 	commits.Go(func() { m.commitAtIntervals(done) })
 
 	polling, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	commits.Go(func() { m.watchEnds(polling) })
 	if m.route != nil {
 		commits.Go(func() { m.follow(polling, m.route) })
 	}
@@ -377,6 +380,7 @@ func (m *member) assigned(_ context.Context, _ *kgo.Client, added map[string][]i
 				return
 			}
 			p := newPartition(m.reader, tp{topic, n})
+			p.unmarked = true
 			m.opened(p)
 			m.log.Debug("kafka: a partition is assigned", "topic", topic, "partition", n)
 			m.open(p)

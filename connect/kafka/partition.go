@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"math"
+	"slices"
 	"sync"
 
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -25,6 +26,8 @@ type partition struct {
 	prefix []byte // of the Meta of its records
 	end    int64  // the offset to end at; math.MaxInt64: none
 	signal chan struct{}
+	// unmarked leaves out the markers of transactions, which are of use only to who reads up to an end.
+	unmarked bool
 
 	mu     sync.Mutex // guards what follows
 	chunks [][]*kgo.Record
@@ -36,8 +39,9 @@ type partition struct {
 	given  mark  // behind what was read by the engine last; next < 0: nothing yet
 	acked  mark  // behind what is safe; next < 0: nothing yet
 	saved  int64 // what was committed last; < 0: nothing yet
-	first  int64 // the offset that was fetched first; < 0: nothing yet
-	high   int64 // the end of the partition when it was fetched last; 0: it is not known
+	begun  bool  // something was fetched
+	first  int64 // where reading begins: the offset that was fetched first, if something was; < 0: it is not known yet
+	trail  trail // of what is not acknowledged
 	moved  chan struct{}
 	closed bool
 }
@@ -45,7 +49,7 @@ type partition struct {
 func newPartition(of *reader, at tp) *partition {
 	return &partition{
 		of: of, tp: at, prefix: appendPrefix(nil, of.cluster, at.topic, at.partition), end: math.MaxInt64, signal: make(chan struct{}, 1),
-		given: mark{next: -1}, acked: mark{next: -1}, saved: -1, first: -1, read: -1, moved: make(chan struct{}),
+		given: mark{next: -1}, acked: mark{next: -1}, saved: -1, first: -1, read: -1, trail: newTrail(), moved: make(chan struct{}),
 	}
 }
 
@@ -72,8 +76,21 @@ func (p *partition) push(recs []*kgo.Record) int {
 	if p.over || len(recs) == 0 {
 		return 0
 	}
-	if p.first < 0 {
-		p.first = recs[0].Offset
+	p.trail.fetched(recs)
+	if p.unmarked {
+		recs = slices.DeleteFunc(recs, func(r *kgo.Record) bool {
+			marker := r.Attrs.IsControl()
+			if marker {
+				size -= weight(r)
+			}
+			return marker
+		})
+		if len(recs) == 0 {
+			return 0
+		}
+	}
+	if !p.begun {
+		p.begun, p.first = true, recs[0].Offset
 	}
 	p.chunks = append(p.chunks, recs)
 	p.held += size
@@ -255,6 +272,7 @@ func (p *partition) Ack(_ context.Context, next flow.Position) error {
 	if at.next <= p.acked.next {
 		return nil
 	}
+	p.trail.acknowledged(at.next)
 	p.acked = at // if the partition is gone, too: see member.left
 	p.changed()
 	return nil

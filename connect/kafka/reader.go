@@ -31,6 +31,8 @@ type Reading struct {
 	Schemas Fetcher `json:"-"`
 	// Lag, if not nil, tells how far its readers are behind.
 	Lag *Lag `json:"-"`
+
+	endsInterval time.Duration // for tests
 }
 
 // A Fetcher gets what is needed to understand values, before they are given to those who cannot wait.
@@ -183,8 +185,8 @@ func (r *reader) poll(ctx context.Context) error {
 		r.mu.Lock()
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if p := r.parts[tp{f.Topic, f.Partition}]; p != nil {
-				p.ends(f.HighWatermark)
 				got += p.push(f.Records)
+				p.ends(r.readable(&f), time.Time{}) // it may have waited for long
 			}
 		})
 		r.held.Add(int64(got))
@@ -201,6 +203,14 @@ func (r *reader) poll(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// readable is the end of a partition, as far as it may be read.
+func (r *reader) readable(f *kgo.FetchTopicPartition) int64 {
+	if !r.o.ReadUncommitted && f.LastStableOffset >= 0 {
+		return f.LastStableOffset
+	}
+	return f.HighWatermark
 }
 
 // sizing asks brokers for less at a time when what they send becomes much more once it is decompressed.

@@ -421,12 +421,20 @@ func (k *kafkaInput) Route() kafka.Group {
 // kafkaMembers are several members of a group in one input.
 type kafkaMembers []*kafka.Group
 
-// Lag tells how many records are still to be delivered; ok says that it is known.
-func (m kafkaMembers) Lag() (records int64, ok bool) {
+// Lags tells how far the input is behind in its topics, as far as that is known.
+func (m kafkaMembers) Lags() []Lag {
 	if len(m) == 0 || m[0].Lag == nil {
-		return 0, false
+		return nil
 	}
-	return m[0].Lag.Records() // all have the same
+	unread := m[0].Lag.Unread(time.Now()) // all have the same
+	out := make([]Lag, len(unread))
+	for i, u := range unread {
+		out[i] = Lag{Group: u.Group, Topic: u.Topic, Records: u.Records}
+		if u.Late != nil {
+			out[i].Seconds = new(u.Late.Round(time.Millisecond).Seconds())
+		}
+	}
+	return out
 }
 
 // Run implements stream.Source.

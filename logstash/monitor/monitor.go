@@ -32,7 +32,6 @@ import (
 	"github.com/narudata/naru/flow/queue"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash"
-	"github.com/narudata/naru/logstash/witness"
 )
 
 // LogstashVersion is the version of Logstash whose API this is.
@@ -45,7 +44,6 @@ type Node struct {
 	Past    Events
 	Reloads Reloads // of all pipelines
 	Route   *Route  // nil: the process takes part in none
-	Witness *witness.Witness
 }
 
 // A Pipeline is one that runs or has run.
@@ -227,7 +225,6 @@ func (m *Monitor) routes() {
 	m.mux.Handle("/metrics", m.metrics())
 	m.mux.HandleFunc("/naru/figures", m.figures)
 	m.mux.HandleFunc("/naru/tap", m.tap)
-	m.mux.HandleFunc(witness.Path, m.made)
 }
 
 // A view is what there is at one moment.
@@ -243,8 +240,8 @@ type seen struct {
 	Pipeline
 	figures logstash.Figures
 	events  Events
-	queues  map[string]queue.Stats // by the inputs' ids
-	lags    map[string]int64       // by the inputs' ids: records that are still to be read
+	queues  map[string]queue.Stats    // by the inputs' ids
+	lags    map[string][]logstash.Lag // by the inputs' ids: how far they are behind
 }
 
 // look looks at all pipelines.

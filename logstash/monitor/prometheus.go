@@ -9,6 +9,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/narudata/naru/logstash"
 )
 
 // A metric is one with a value for each pipeline, or each plugin, that read gives.
@@ -119,13 +121,20 @@ func (c *collector) inputs() {
 	c.input("streams", "Connections, partitions or files that are open.", gauge, func(p *seen, i int) float64 { return float64(p.figures.Inputs[i].Streams) })
 	c.input("blocked_seconds_total", "Seconds in which the input had messages and there was no room for them.", counts, func(p *seen, i int) float64 { return p.figures.Inputs[i].Blocked.Seconds() })
 	c.input("codec_seconds_total", "Seconds that the codec took, estimated from one batch of 32.", counts, func(p *seen, i int) float64 { return p.figures.Inputs[i].Codec.Seconds() })
-	c.add("input_lag_records", "Records of a topic that the input has still to read, where that is known.", gauge, plugin, func(_ *view, p *seen, give func(float64, ...string)) {
-		for i := range p.figures.Inputs {
-			if lag, ok := p.lags[p.figures.Inputs[i].ID]; ok {
-				give(float64(lag), p.figures.Inputs[i].ID, p.figures.Inputs[i].Name)
+	lag := func(name, help string, value func(logstash.Lag) *float64) {
+		c.add("input_lag_"+name, help, gauge, append(slices.Clone(plugin), "group", "topic"), func(_ *view, p *seen, give func(float64, ...string)) {
+			for i := range p.figures.Inputs {
+				in := &p.figures.Inputs[i]
+				for _, l := range p.lags[in.ID] {
+					if v := value(l); v != nil {
+						give(*v, in.ID, in.Name, l.Group, l.Topic)
+					}
+				}
 			}
-		}
-	})
+		})
+	}
+	lag("records", "Records of a topic that the input has still to read, of the partitions it has, where that is known.", func(l logstash.Lag) *float64 { return new(float64(l.Records)) })
+	lag("seconds", "Age of the oldest of them, by its timestamp in the topic; 0 if there are none.", func(l logstash.Lag) *float64 { return l.Seconds })
 }
 
 // filter adds a metric of filters.

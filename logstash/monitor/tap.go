@@ -24,16 +24,17 @@ type Report struct {
 
 // PipelineReport is a pipeline.
 type PipelineReport struct {
-	ID      string                 `json:"id"`
-	Run     string                 `json:"run"` // another one for each run
-	State   State                  `json:"state"`
-	Status  string                 `json:"status"` // green, yellow or red
-	Reasons []string               `json:"reasons,omitempty"`
-	Workers int                    `json:"workers"`
-	Reloads int64                  `json:"reloads"`
-	Figures logstash.Figures       `json:"figures"`
-	Queues  map[string]queue.Stats `json:"queues,omitempty"` // by the inputs' ids
-	Lags    map[string]int64       `json:"lags,omitempty"`   // by the inputs' ids: records that are still to be read
+	ID      string                    `json:"id"`
+	Run     string                    `json:"run"` // another one for each run
+	State   State                     `json:"state"`
+	Status  string                    `json:"status"` // green, yellow or red
+	Reasons []string                  `json:"reasons,omitempty"`
+	Workers int                       `json:"workers"`
+	Reloads int64                     `json:"reloads"`
+	Figures logstash.Figures          `json:"figures"`
+	Queues  map[string]queue.Stats    `json:"queues,omitempty"` // by the inputs' ids
+	Lags    map[string]int64          `json:"lags,omitempty"`   // by the inputs' ids: records that are still to be read
+	Topics  map[string][]logstash.Lag `json:"topics,omitempty"` // by the inputs' ids: the same by topic, with ages
 }
 
 func (m *Monitor) figures(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +44,7 @@ func (m *Monitor) figures(w http.ResponseWriter, r *http.Request) {
 		found := m.findings(v, p)
 		one := PipelineReport{
 			ID: p.ID, Run: p.Run, State: p.State, Status: worstOf(found), Workers: p.Workers, Reloads: p.Reloads.Successes,
-			Figures: p.figures, Queues: p.queues, Lags: p.lags,
+			Figures: p.figures, Queues: p.queues, Lags: p.unread(), Topics: p.lags,
 		}
 		for _, f := range found {
 			one.Reasons = append(one.Reasons, f.cause)
@@ -51,6 +52,17 @@ func (m *Monitor) figures(w http.ResponseWriter, r *http.Request) {
 		out.Pipelines = append(out.Pipelines, one)
 	}
 	answer(w, r, http.StatusOK, out)
+}
+
+// unread counts the records that inputs have still to read, where that is known.
+func (p *seen) unread() map[string]int64 {
+	out := make(map[string]int64, len(p.lags))
+	for id, lags := range p.lags {
+		for _, l := range lags {
+			out[id] += l.Records
+		}
+	}
+	return out
 }
 
 // A TapLine is one of the lines that /naru/tap answers with.
