@@ -32,6 +32,7 @@ import (
 	"github.com/narudata/naru/flow/queue"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/logstash"
+	"github.com/narudata/naru/logstash/witness"
 )
 
 // LogstashVersion is the version of Logstash whose API this is.
@@ -44,6 +45,7 @@ type Node struct {
 	Past    Events
 	Reloads Reloads // of all pipelines
 	Route   *Route  // nil: the process takes part in none
+	Witness *witness.Witness
 }
 
 // A Pipeline is one that runs or has run.
@@ -225,6 +227,7 @@ func (m *Monitor) routes() {
 	m.mux.Handle("/metrics", m.metrics())
 	m.mux.HandleFunc("/naru/figures", m.figures)
 	m.mux.HandleFunc("/naru/tap", m.tap)
+	m.mux.HandleFunc(witness.Path, m.made)
 }
 
 // A view is what there is at one moment.
