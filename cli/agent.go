@@ -15,6 +15,7 @@ import (
 	"github.com/narudata/naru/agent"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/format/filebeat"
+	"github.com/narudata/naru/internal/filelock"
 )
 
 func newAgentCommand(c *common) *cobra.Command {
@@ -91,7 +92,7 @@ func (f *filebeatFlags) load(c *common, check bool) (*agent.Config, error) {
 	})
 }
 
-func (c *common) runAgent(ctx context.Context, f *filebeatFlags) error {
+func (c *common) runAgent(ctx context.Context, f *filebeatFlags) (err error) {
 	config, err := f.load(c, false)
 	if err != nil {
 		return err
@@ -113,6 +114,11 @@ func (c *common) runAgent(ctx context.Context, f *filebeatFlags) error {
 	if err != nil {
 		return err
 	}
+	unlock, err := filelock.Folder(data)
+	if err != nil {
+		return fmt.Errorf("path.data: %w", err)
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	ctx, asked, release := c.endOnSignal(ctx)
 	defer release()
 	drain := make(chan struct{})

@@ -27,6 +27,7 @@ type logstashRuns struct {
 	reloads   bool               // pipelines may come and go
 	route     *logstashRoute     // nil: none
 	refused   []logstashPipeline // what was found wrong last
+	folders   heldFolders        // that pipelines keep something in
 
 	mu       sync.Mutex // guards what follows, and reloads of each run
 	running  map[string]*logstashRun
@@ -48,12 +49,13 @@ type logstashRun struct {
 }
 
 func (c *common) newLogstashRuns(stdin io.Reader) *logstashRuns {
-	return &logstashRuns{common: c, stdin: stdin, stdout: &lockedWriter{w: c.Stdout}, running: map[string]*logstashRun{}}
+	return &logstashRuns{common: c, stdin: stdin, stdout: &lockedWriter{w: c.Stdout}, running: map[string]*logstashRun{}, folders: heldFolders{}}
 }
 
 // runLogstash runs pipelines until their inputs have ended, or it is interrupted.
-func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []logstashPipeline) error {
+func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []logstashPipeline) (err error) {
 	r := c.newLogstashRuns(c.Stdin)
+	defer func() { err = errors.Join(err, r.folders.release()) }()
 	r.route = api.route
 	stopAPI, err := api.serve(c, r.node)
 	if err != nil {
@@ -85,12 +87,13 @@ func (c *common) runLogstash(ctx context.Context, api *logstashAPI, pipelines []
 
 // reloadLogstash runs pipelines, and those that have changed anew, until it is interrupted. A pipeline whose new configuration
 // is wrong goes on as it was.
-func (c *common) reloadLogstash(ctx context.Context, api *logstashAPI, load func() ([]logstashPipeline, error), every time.Duration) error {
+func (c *common) reloadLogstash(ctx context.Context, api *logstashAPI, load func() ([]logstashPipeline, error), every time.Duration) (err error) {
 	first, err := load()
 	if err != nil {
 		return err
 	}
 	r := c.newLogstashRuns(input.Share(c.Stdin))
+	defer func() { err = errors.Join(err, r.folders.release()) }()
 	r.reloads = true
 	r.route = api.route
 	stopAPI, err := api.serve(c, r.node)
@@ -155,7 +158,7 @@ func (r *logstashRuns) change(specs []logstashPipeline) error {
 	r.refused = nil
 	compiled, err := r.compileLogstash(changed)
 	if err == nil {
-		if err = errors.Join(oneStdin(compiled), r.inspect(specs, changed, compiled)); err != nil {
+		if err = errors.Join(oneStdin(compiled), r.inspect(specs, changed, compiled), r.folders.take(changed, compiled)); err != nil {
 			err = errors.Join(err, closePipelines(compiled))
 		}
 	}
