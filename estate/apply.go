@@ -22,7 +22,7 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the cluster has moved since the plan was made: %s changed; make a new plan", shortList(names))
 }
 
-// ErrStopped is that an apply was asked to stop, and did so between two changes.
+// ErrStopped is that an apply was asked to stop, and began no further change.
 var ErrStopped = errors.New("stopped as asked")
 
 // An Applier applies plans.
@@ -30,18 +30,19 @@ type Applier struct {
 	Target *Target
 	By     string // who applies, for the record
 	Now    func() time.Time
-	// Step is told of each change once it is done; nil: nobody is.
+	// Step is told of each change once it is done, of one at a time; nil: nobody is. Changes of a level are done in any order.
 	Step func(done int, ch *Change)
-	// Stop, once it is closed, ends an apply after the change that is under way.
+	// Stop, once it is closed, ends an apply after the changes that are under way.
 	Stop <-chan struct{}
 	// Numbers are what was measured before, for the record; see Measuring.
 	Numbers *measure.Numbers
 }
 
-// Apply does what the plan says, in its order, and nothing else. It first looks whether all is still as the plan saw
-// it, and refuses with a MovedError if not; it looks at each object again right before it is changed. Before the first
-// change it writes down what was there, for Undo, and what it means to do. If it is cut short, the next plan has
-// the rest. It gives the record of the apply, also with an error, unless nothing was begun.
+// Apply does what the plan says, in its order, and nothing else; those of a level (see levels) are done several at a time. It
+// first looks whether all is still as the plan saw it, and refuses with a MovedError if not; it looks at each object again
+// right before it is changed. Before the first change it writes down what was there, for Undo, and what it means to do. Once a
+// change fails, those under way are finished and no more is begun. If it is cut short, the next plan has the rest. It gives
+// the record of the apply, also with an error, unless nothing was begun.
 func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	c := a.Target.Search
 	if got := c.Info().UUID; got != p.Cluster.UUID {
@@ -76,35 +77,17 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 		run.Failed = err.Error()
 		return run, errors.Join(err, run.put(ctx, c))
 	}
-	var done []write // changes whose records are still to be written
-	for i := range p.Changes {
-		ch := &p.Changes[i]
-		if err = a.next(ctx, run, begun[i], ch); err == nil {
-			run.Done++
-			done = append(done, write{begun[i], ch.Action == Delete || ch.Action == Forget})
-			if len(done) == recordsAtOnce {
-				err, done = writeRecords(ctx, c, done), nil
-			}
-		}
-		if err != nil {
-			err = fmt.Errorf("%s %s: %w; %d of %s done, the next plan has the rest", ch.Action, ch.Key, err, run.Done, things(len(p.Changes), "change", "changes"))
-			run.Failed = err.Error()
-			break
-		}
-		if a.Step != nil {
-			a.Step(run.Done, ch)
-		}
+	w := &work{Applier: a, run: run, changes: p.Changes, records: begun, failed: map[int]error{}}
+	if err = w.all(ctx); err != nil {
+		err = fmt.Errorf("%w; %d of %s done, the next plan has the rest", err, run.Done, things(len(p.Changes), "change", "changes"))
+		run.Failed = err.Error()
 	}
 	run.Finished = a.Now().UTC()
 	const patience = 10 * time.Second
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience) // also of one that was interrupted
 	defer cancel()
-	return run, errors.Join(err, writeRecords(ctx, c, done), run.put(ctx, c))
+	return run, errors.Join(err, writeRecords(ctx, c, w.unwritten), run.put(ctx, c))
 }
-
-// recordsAtOnce is how many changes are done before their records are written. The intents of those in between say
-// enough should the process die.
-const recordsAtOnce = 50
 
 // begin writes down what is meant to be done, all of it before anything is: of two applies at the same time, one finds
 // that the other was there.
@@ -192,15 +175,6 @@ func entriesOf(p *Plan, o *Observed, run *Applied) []*journalEntry {
 	return entries
 }
 
-func (a *Applier) next(ctx context.Context, run *Applied, r *Record, ch *Change) error {
-	select {
-	case <-a.Stop:
-		return ErrStopped
-	default:
-		return a.change(ctx, run, r, ch)
-	}
-}
-
 // change does one change: the look, the deed, the look at what became of it. r, which is to be written, is what was found
 // with the intent, and becomes the new record.
 func (a *Applier) change(ctx context.Context, run *Applied, r *Record, ch *Change) error {
@@ -255,154 +229,4 @@ func (a *Applier) record(run *Applied, r *Record, ch *Change, live *Live) {
 	r.Estate, r.Environment, r.Pending = run.Estate, run.Environment, nil
 	r.Declared, r.Observed = ch.Declared, text(canonical(ch.Key, live.Body))
 	r.Apply, r.Commit, r.By, r.At = run.ID, run.Commit, run.By, a.Now().UTC()
-}
-
-// NewUndo makes a plan that brings back what was there before an apply. What somebody changed since is a problem of that
-// change, and the plan cannot be applied.
-func NewUndo(ctx context.Context, t *Target, d *Desired, apply string, now time.Time) (*Plan, error) {
-	entries, err := journal(ctx, t.Search, apply)
-	if err != nil {
-		return nil, err
-	}
-	history, err := History(ctx, t, d)
-	if err != nil {
-		return nil, err
-	}
-	var run *Applied
-	for i := range history {
-		if history[i].ID == apply {
-			run = &history[i]
-		}
-	}
-	switch {
-	case run == nil:
-		return nil, fmt.Errorf("no apply %s of the environment %s; `naru env log` lists them", apply, d.Environment)
-	case run.What == "undo":
-		return nil, fmt.Errorf("apply %s is itself an undo; a new plan and `naru apply` bring back what is declared", apply)
-	}
-	recorded, err := records(ctx, t.Search)
-	if err != nil {
-		return nil, err
-	}
-	wanted := map[Kind]wants{}
-	for _, e := range entries {
-		if e.Change != nil {
-			want(wanted, e.Change.Key, e.bodies(recorded[e.Change.Key])...)
-		}
-	}
-	o, err := observe(ctx, t, wanted)
-	if err != nil {
-		return nil, err
-	}
-	o.Records = recorded
-	p := newPlan("undo", d, o, now)
-	p.Undoes = apply
-	for _, e := range entries {
-		if e.Change != nil && o.Missing[e.Change.Kind] != nil {
-			return nil, fmt.Errorf("%s: %w", e.Change.Key, o.Missing[e.Change.Kind])
-		}
-		if e.Change == nil || kinds[e.Change.Kind] == nil {
-			return nil, fmt.Errorf("entry %d of apply %s is of no kind that naru knows", e.N, apply)
-		}
-		ch := e.undo(o)
-		if ch == nil {
-			p.Unchanged++
-			continue
-		}
-		p.Changes = append(p.Changes, *ch)
-	}
-	if err := o.inquire(ctx, t, p.Changes, now); err != nil {
-		return nil, err
-	}
-	for i := range p.Changes {
-		ch := &p.Changes[i]
-		if f := o.inquired.topics[ch.Name]; ch.Kind == KafkaTopics && ch.Action == Delete && f != nil {
-			ch.Effects = append(ch.Effects, "deletes "+contents(f))
-			ch.readers(f)
-		}
-		if ch.Problem != "" {
-			ch.Risk = High
-		}
-	}
-	p.order()
-	p.finish()
-	return p, nil
-}
-
-// bodies are those that say which part of a whole the object was before and after.
-func (e *journalEntry) bodies(r *Record) []Body {
-	return []Body{decoded(e.Before), decoded(e.Change.Body), pendingBody(r), r.declared()}
-}
-
-// undo is the change that takes back what the entry did; nil: it did nothing that lasts.
-func (e *journalEntry) undo(o *Observed) *Change {
-	key, before := e.Change.Key, decoded(e.Before)
-	r := o.Records[key]
-	ch := &Change{Key: key, Risk: Low, Body: e.Before, Declared: e.Before, Then: e.Record}
-	live := o.view(key, e.bodies(r)...)
-	ch.see(live)
-	if r != nil {
-		ch.Before.Record = r.state
-	}
-	is := canonical(key, bodyOf(live))
-	removed := e.Change.Action == Delete || e.Change.Action == Forget
-	switch {
-	case r != nil && r.Apply == e.Apply && r.Pending == nil:
-		if !equal(is, decoded(r.Observed)) {
-			ch.Problem = "somebody changed it since"
-		}
-	case r != nil && r.Pending != nil && r.Pending.Apply == e.Apply: // it was begun; what is there is what was, or what was meant
-	case r == nil && removed && (live == nil || e.Change.Action == Forget):
-	case r == nil && e.Record == nil, r != nil && e.Record != nil && sameRecord(r, e.Record):
-		return nil // it was never begun, or is undone
-	case r != nil && r.Apply != e.Apply:
-		ch.Problem = fmt.Sprintf("apply %s changed it since; undo that one first", r.Apply)
-	default:
-		ch.Problem = "somebody changed it since"
-	}
-	switch {
-	case ch.Problem != "":
-		ch.Action = Update
-	case e.Change.Action == Forget:
-		return nil
-	case before == nil && live == nil:
-		ch.Action = Forget
-	case before == nil:
-		ch.Action, ch.Body, ch.Declared = Delete, nil, nil
-		ch.Risk = Medium
-		ch.Effects = []string{"the apply made it"}
-	case live == nil:
-		ch.Action = Create
-		ch.Effects = []string{"the apply deleted it"}
-	case equal(is, before) && e.sameKept(live):
-		if ch.Action = Adopt; e.Record == nil {
-			ch.Action = Forget
-			ch.Effects = []string{"it stays as it is, and is nobody's again"}
-		}
-		ch.Body = nil
-	default:
-		ch.Action, ch.ChangeManaged = Update, e.Change.ChangeManaged
-		ch.Fields = compare(before, is, nil, nil)
-	}
-	if len(e.Kept) > 0 && len(ch.Body) > 0 {
-		ch.Body = e.Kept
-	}
-	if undo := kinds[key.Kind].undo; undo != nil && ch.Problem == "" {
-		undo(ch, live)
-	}
-	if kinds[key.Kind].view != nil && ch.Action == Update && len(ch.Body) > 0 {
-		// what the apply added is taken away: it is in the view, and not in the body
-		ch.Declared = e.Change.Declared
-	}
-	return ch
-}
-
-// sameKept reports that what the canonical body does not say is as it was, too.
-func (e *journalEntry) sameKept(live *Live) bool {
-	keep := kinds[e.Change.Kind].keep
-	return keep == nil || len(e.Kept) == 0 || equal(decoded(e.Kept), decoded(text(keep(live))))
-}
-
-func sameRecord(a, b *Record) bool {
-	return a.Apply == b.Apply && equal(decoded(a.Observed), decoded(b.Observed)) && (a.Pending == nil) == (b.Pending == nil)
 }

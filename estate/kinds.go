@@ -27,6 +27,7 @@ type Live struct {
 // kind is what is particular to a kind.
 type kind struct {
 	what string // one object, for sentences
+	many bool   // several may be changed at the same time: the system keeps each by itself
 	// list gives all that the system has. A kind whose objects are parts of a whole gives that under wholeCluster.
 	list func(ctx context.Context, t *Target) (map[string]*Live, error)
 	// get gives one, or the whole; nil: there is none.
@@ -68,15 +69,15 @@ var kinds = map[Kind]*kind{
 		canon: canonClusterSettings, check: checkClusterSettings, view: settingsView,
 	},
 	IngestPipelines: {
-		what: "ingest pipeline", list: listPlain("/_ingest/pipeline"), get: getPlain("/_ingest/pipeline"), put: putPlain("/_ingest/pipeline"), remove: removePlain("/_ingest/pipeline"),
+		what: "ingest pipeline", many: true, list: listPlain("/_ingest/pipeline"), get: getPlain("/_ingest/pipeline"), put: putPlain("/_ingest/pipeline"), remove: removePlain("/_ingest/pipeline"),
 		canon: canonPipeline, check: fine, ask: askPipeline,
 	},
 	ComponentTemplates: {
-		what: "component template", list: listTemplates("component_template"), get: getTemplate("component_template"), put: putPlain("/_component_template"), remove: removePlain("/_component_template"),
+		what: "component template", many: true, list: listTemplates("component_template"), get: getTemplate("component_template"), put: putPlain("/_component_template"), remove: removePlain("/_component_template"),
 		canon: canonTemplate, check: fine, ask: askComponent,
 	},
 	IndexTemplates: {
-		what: "index template", list: listTemplates("index_template"), get: getTemplate("index_template"), put: putPlain("/_index_template"), remove: removePlain("/_index_template"),
+		what: "index template", many: true, list: listTemplates("index_template"), get: getTemplate("index_template"), put: putPlain("/_index_template"), remove: removePlain("/_index_template"),
 		canon: canonTemplate, check: fine, ask: askTemplate,
 	},
 	ISMPolicies: {
@@ -88,19 +89,13 @@ var kinds = map[Kind]*kind{
 		canon: canonSM, check: fine,
 	},
 	Aliases: {
-		what: "alias", list: listAliases, get: getAlias, put: putAlias, remove: removeAlias, canon: canonAlias, check: checkAlias,
+		what: "alias", many: true, list: listAliases, get: getAlias, put: putAlias, remove: removeAlias, canon: canonAlias, check: checkAlias,
 		leave: leaveWriteIndex,
 	},
-	ActionGroups: {
-		what: "action group", list: listPlain("/_plugins/_security/api/actiongroups"), get: getPlain("/_plugins/_security/api/actiongroups"), put: putSecurity("actiongroups"), remove: removePlain("/_plugins/_security/api/actiongroups"),
-		canon: canonSecurity, check: fine,
-	},
-	Tenants: {
-		what: "tenant", list: listPlain("/_plugins/_security/api/tenants"), get: getPlain("/_plugins/_security/api/tenants"), put: putSecurity("tenants"), remove: removePlain("/_plugins/_security/api/tenants"),
-		canon: canonSecurity, check: fine,
-	},
+	ActionGroups: securityKind("action group", "actiongroups", actionGroupShape, Body{"allowed_actions": []any{}}),
+	Tenants:      securityKind("tenant", "tenants", tenantShape, Body{"description": ""}),
 	KafkaTopics: {
-		what: "topic", list: listTopics, get: getTopic, put: putTopic, remove: removeTopic, canon: canonTopic, check: checkTopic,
+		what: "topic", many: true, list: listTopics, get: getTopic, put: putTopic, remove: removeTopic, canon: canonTopic, check: checkTopic,
 		leave: leaveReplication, inquire: askTopic, undo: undoTopic,
 	},
 	KafkaACLs: {
@@ -122,15 +117,9 @@ var kinds = map[Kind]*kind{
 		what: "pipeline", list: listFlows, get: getFlow, put: putFlow, remove: removeFlow, canon: canonFlow, check: checkFlow, view: flowView,
 		parse: parsePipeline, ending: ".conf",
 	},
-	FlowSpecs: {what: "flow", list: listFlows, get: getFlow, put: putFlow, remove: removeFlow, canon: canonFlow, check: checkFlow, view: flowView},
-	Roles: {
-		what: "role", list: listPlain("/_plugins/_security/api/roles"), get: getPlain("/_plugins/_security/api/roles"), put: putSecurity("roles"), remove: removePlain("/_plugins/_security/api/roles"),
-		canon: canonSecurity, check: fine,
-	},
-	RoleMappings: {
-		what: "role mapping", list: listPlain("/_plugins/_security/api/rolesmapping"), get: getPlain("/_plugins/_security/api/rolesmapping"), put: putSecurity("rolesmapping"), remove: removePlain("/_plugins/_security/api/rolesmapping"),
-		canon: canonSecurity, check: fine,
-	},
+	FlowSpecs:    {what: "flow", list: listFlows, get: getFlow, put: putFlow, remove: removeFlow, canon: canonFlow, check: checkFlow, view: flowView},
+	Roles:        securityKind("role", "roles", roleShape, Body{"cluster_permissions": []any{}}),
+	RoleMappings: securityKind("role mapping", "rolesmapping", mappingShape, Body{"users": []any{}}),
 }
 
 func fine(Body) error { return nil }
@@ -152,7 +141,7 @@ func call(ctx context.Context, c *opensearch.Client, method, path string, body a
 	if body != nil {
 		r.Body = text(body)
 	}
-	b, err := c.Do(ctx, r)
+	b, err := send(ctx, c, r)
 	if err != nil {
 		if e, ok := errors.AsType[*opensearch.StatusError](err); ok && e.Status == http.StatusBadRequest && strings.HasPrefix(e.Reason, "no handler found for uri") {
 			return nil, fmt.Errorf("%w: no plugin of its nodes answers %s %s", errNoAPI, method, path)
@@ -315,52 +304,4 @@ func indexSettings(settings map[string]any) map[string]any {
 func canonPipeline(_ string, body Body) Body {
 	dropEmpty(body, "on_failure", "version", "description")
 	return body
-}
-
-// canonSecurity: flags of the system are no part of it, the order of names means nothing, and what is empty is not there.
-func canonSecurity(_ string, body Body) Body {
-	for _, name := range []string{"reserved", "hidden", "static"} {
-		delete(body, name)
-	}
-	return tidy(body).(map[string]any) //nolint:errcheck,forcetypeassert // as it was
-}
-
-func tidy(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for k, x := range v {
-			x = tidy(x)
-			switch e := x.(type) {
-			case nil:
-				delete(v, k)
-				continue
-			case string:
-				if e == "" && (k == "description" || k == "dls") {
-					delete(v, k)
-					continue
-				}
-			case []any:
-				if len(e) == 0 {
-					delete(v, k)
-					continue
-				}
-			}
-			v[k] = x
-		}
-		return v
-	case []any:
-		for i, x := range v {
-			v[i] = tidy(x)
-		}
-		return sorted(v)
-	}
-	return v
-}
-
-// putSecurity sends a role, a mapping and the like without what the system refuses: its own flags.
-func putSecurity(what string) func(context.Context, *Target, string, Body, *Live) error {
-	return func(ctx context.Context, t *Target, name string, body Body, _ *Live) error {
-		_, err := call(ctx, t.Search, http.MethodPut, at("/_plugins/_security/api/"+what, name), canonSecurity(name, clone(body)))
-		return err
-	}
 }

@@ -51,7 +51,7 @@ func (n *Note) Write(ctx context.Context, t *Target) error {
 		SeqNo int64 `json:"_seq_no"`
 		Term  int64 `json:"_primary_term"`
 	}
-	if err := t.Search.JSON(ctx, http.MethodPut, path, doc, &answer); err != nil {
+	if err := sendJSON(ctx, t.Search, http.MethodPut, path, doc, &answer); err != nil {
 		return n.failed("write", err)
 	}
 	n.state = seenState{answer.SeqNo, answer.Term}
@@ -60,7 +60,7 @@ func (n *Note) Write(ctx context.Context, t *Target) error {
 
 // Remove deletes the note if it is still as it was read.
 func (n *Note) Remove(ctx context.Context, t *Target) error {
-	_, err := t.Search.Do(ctx, opensearch.Request{Method: http.MethodDelete, Path: n.path()})
+	_, err := send(ctx, t.Search, opensearch.Request{Method: http.MethodDelete, Path: n.path()})
 	if isMissing(err) {
 		return nil
 	}

@@ -129,7 +129,7 @@ func applied(ctx context.Context, t *Target, apply string) (*Applied, seenState,
 		hit
 		Found bool `json:"found"`
 	}
-	err := t.Search.JSON(ctx, http.MethodGet, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(apply), nil, &h)
+	err := sendJSON(ctx, t.Search, http.MethodGet, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(apply), nil, &h)
 	if isMissing(err) || err == nil && !h.Found {
 		return nil, seenState{}, fmt.Errorf("there is no apply %s; `naru env log` lists them", apply)
 	}

@@ -53,6 +53,11 @@ func Observe(ctx context.Context, t *Target, d *Desired) (*Observed, error) {
 	if wanted[ComponentTemplates] != nil && wanted[IndexTemplates] == nil {
 		wanted[IndexTemplates] = wants{} // whose indices are touched
 	}
+	for one, other := range map[Kind]Kind{Roles: RoleMappings, RoleMappings: Roles} { // a mapping is nothing without its role
+		if len(wanted[one]) > 0 && wanted[other] == nil {
+			wanted[other] = wants{}
+		}
+	}
 	o, err := observe(ctx, t, wanted)
 	if err != nil {
 		return nil, err
@@ -140,7 +145,7 @@ func indexFacts(ctx context.Context, c *opensearch.Client) ([]IndexFact, error) 
 		Docs    *string `json:"docs.count"`
 	}
 	const path = "/_cat/indices?format=json&bytes=b&h=index,creation.date,store.size,docs.count&expand_wildcards=all"
-	if err := c.JSON(ctx, http.MethodGet, path, nil, &rows); err != nil {
+	if err := sendJSON(ctx, c, http.MethodGet, path, nil, &rows); err != nil {
 		return nil, fmt.Errorf("list the indices of %s: %w", c, err)
 	}
 	number := func(s *string) int64 {

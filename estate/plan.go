@@ -367,7 +367,7 @@ func decide(d *Desired, o *Observed, key Key) *Change {
 	}
 	if live != nil && live.Reserved && declared != nil {
 		ch.Action = Update
-		ch.Problem = "it is reserved: the system has it from its own files, and lets nobody change it by its API"
+		ch.Problem = "it is reserved, hidden or static: the system has it from its own files, and lets nobody change it by its API"
 		return ch
 	}
 	was := canonical(key, bodyOf(live))
@@ -424,6 +424,8 @@ func (ch *Change) gone(live *Live, r *Record, was Body) *Change {
 	case live == nil:
 		ch.Action = Forget
 	case ch.Kind == KafkaGroups: // where it stands is the group's own
+		ch.Action = Forget
+	case live.Reserved: // it is the system's now
 		ch.Action = Forget
 	case len(r.Observed) == 0 && (intent == nil || len(compare(canonical(ch.Key, intent), was, nil, nil)) > 0):
 		ch.Action = Forget // an apply meant to make it and did not: what is there is somebody else's
@@ -500,56 +502,51 @@ func (ch *Change) ask(ctx context.Context, t *Target, o *Observed) (same bool, e
 // order sorts the changes into the order of their application: what others name first, deletions last and the other
 // way round.
 func (p *Plan) order() {
-	removes := func(c *Change) bool { return c.Action == Delete || c.Action == Forget }
+	depths := p.depths()
 	slices.SortFunc(p.Changes, func(a, b Change) int {
 		switch {
-		case removes(&a) && removes(&b):
+		case a.removes() && b.removes():
 			return compareKeys(b.Key, a.Key)
-		case removes(&a):
+		case a.removes():
 			return 1
-		case removes(&b):
+		case b.removes():
 			return -1
+		case a.Kind == b.Kind && a.Kind == IngestPipelines:
+			return cmp.Or(cmp.Compare(depths[a.Name], depths[b.Name]), cmp.Compare(a.Name, b.Name))
 		}
 		return compareKeys(a.Key, b.Key)
 	})
-	p.orderPipelines()
 }
 
-// orderPipelines puts pipelines before those that call them. Where they call each other in a circle, the order by name
-// is as good as any.
-func (p *Plan) orderPipelines() {
-	first := slices.IndexFunc(p.Changes, func(c Change) bool { return c.Kind == IngestPipelines && len(c.Body) > 0 })
-	if first < 0 {
-		return
-	}
-	last := first
-	for last < len(p.Changes) && p.Changes[last].Kind == IngestPipelines && p.Changes[last].Action != Delete && p.Changes[last].Action != Forget {
-		last++
-	}
-	section := p.Changes[first:last]
-	index := map[string]int{}
-	for i := range section {
-		index[section[i].Name] = i
-	}
-	var out []Change
-	done := map[string]bool{}
-	var add func(i int)
-	add = func(i int) {
-		if done[section[i].Name] {
-			return
+// depths says how many pipelines of the plan, one calling the next, come before each. Where they call each other in a
+// circle, any order is as good.
+func (p *Plan) depths() map[string]int {
+	calls := map[string][]string{}
+	for i := range p.Changes {
+		if ch := &p.Changes[i]; ch.Kind == IngestPipelines && !ch.removes() {
+			calls[ch.Name] = ch.calls()
 		}
-		done[section[i].Name] = true
-		for _, called := range pipelinesIn(decoded(section[i].Body)) {
-			if j, ok := index[called]; ok {
-				add(j)
+	}
+	depths := map[string]int{}
+	var depth func(name string) int
+	depth = func(name string) int {
+		if d, known := depths[name]; known {
+			return d
+		}
+		depths[name] = 0 // in a circle
+		d := 0
+		for _, called := range calls[name] {
+			if _, changes := calls[called]; changes && called != name {
+				d = max(d, depth(called)+1)
 			}
 		}
-		out = append(out, section[i])
+		depths[name] = d
+		return d
 	}
-	for i := range section {
-		add(i)
+	for _, name := range slices.Sorted(maps.Keys(calls)) {
+		depth(name)
 	}
-	copy(section, out)
+	return depths
 }
 
 // pipelinesIn are the pipelines that a pipeline's processors call.

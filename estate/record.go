@@ -109,11 +109,12 @@ type document struct {
 func keyword() map[string]any { return map[string]any{"type": "keyword", "ignore_above": 8191} }
 
 func ensureRecordIndex(ctx context.Context, c *opensearch.Client) error {
-	_, err := c.Do(ctx, opensearch.Request{Method: http.MethodHead, Path: "/" + RecordIndex})
+	// not HEAD: to who may not ask, its answer does not say which permission is missing
+	_, err := send(ctx, c, opensearch.Request{Method: http.MethodGet, Path: "/" + RecordIndex + "/_settings"})
 	if err == nil || !isMissing(err) {
 		return err
 	}
-	err = c.JSON(ctx, http.MethodPut, "/"+RecordIndex, map[string]any{
+	err = sendJSON(ctx, c, http.MethodPut, "/"+RecordIndex, map[string]any{
 		"settings": map[string]any{"index": map[string]any{"number_of_shards": 1, "auto_expand_replicas": "0-1", "hidden": true}},
 		"mappings": map[string]any{"dynamic": false, "properties": map[string]any{
 			"type": keyword(), "sort": keyword(), "estate": keyword(), "environment": keyword(), "apply": keyword(), "kind": keyword(), "name": keyword(),
@@ -175,7 +176,7 @@ func each(ctx context.Context, c *opensearch.Client, query any, f func(*hit) err
 }
 
 func eachOf(ctx context.Context, c *opensearch.Client, query any, page int, f func(*hit) error) error {
-	err := c.JSON(ctx, http.MethodPost, "/"+RecordIndex+"/_refresh", nil, nil)
+	err := sendJSON(ctx, c, http.MethodPost, "/"+RecordIndex+"/_refresh", nil, nil)
 	if isMissing(err) {
 		return nil
 	}
@@ -196,7 +197,7 @@ func eachOf(ctx context.Context, c *opensearch.Client, query any, page int, f fu
 				Hits []hit `json:"hits"`
 			} `json:"hits"`
 		}
-		if err := c.JSON(ctx, http.MethodPost, "/"+RecordIndex+"/_search", search, &answer); err != nil {
+		if err := sendJSON(ctx, c, http.MethodPost, "/"+RecordIndex+"/_search", search, &answer); err != nil {
 			return fmt.Errorf("read %s: %w", RecordIndex, err)
 		}
 		if answer.TimedOut || answer.Shards.Failed > 0 {
@@ -247,14 +248,21 @@ func pages(n int, size func(i int) int) iter.Seq2[int, int] {
 func writeRecords(ctx context.Context, c *opensearch.Client, all []write) error {
 	size := func(i int) int { return len(all[i].Declared) + len(all[i].Observed) + 1000 }
 	for from, to := range pages(len(all), size) {
-		if err := writeSome(ctx, c, all[from:to]); err != nil {
+		some := all[from:to]
+		err := patiently(ctx, func() (err error) {
+			some, err = writeSome(ctx, c, some)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func writeSome(ctx context.Context, c *opensearch.Client, some []write) error {
+// writeSome writes records by one request, and gives those for which the cluster was too busy. If that is all that was wrong, its
+// error says so.
+func writeSome(ctx context.Context, c *opensearch.Client, some []write) ([]write, error) {
 	var body bytes.Buffer
 	lines := json.NewEncoder(&body)
 	for _, w := range some {
@@ -267,57 +275,96 @@ func writeSome(ctx context.Context, c *opensearch.Client, some []write) error {
 			action = "delete"
 		}
 		if err := lines.Encode(map[string]any{action: meta}); err != nil {
-			return err
+			return some, err
 		}
 		if w.drop {
 			continue
 		}
 		doc := document{Type: "object", Sort: w.Key.String(), Estate: w.Estate, Environment: w.Environment, Apply: w.Apply, Kind: w.Kind, Name: w.Name, Body: text(w.Record)}
 		if err := lines.Encode(doc); err != nil {
-			return err
+			return some, err
 		}
 	}
-	b, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/" + RecordIndex + "/_bulk", Type: "application/x-ndjson", Body: body.Bytes()})
+	items, err := sendBulk(ctx, c, body.Bytes(), len(some))
 	if err != nil {
-		return fmt.Errorf("write records: %w", err)
-	}
-	type outcome struct {
-		Status int             `json:"status"`
-		SeqNo  int64           `json:"_seq_no"`
-		Term   int64           `json:"_primary_term"`
-		Error  json.RawMessage `json:"error"`
-	}
-	var answer struct {
-		Items []map[string]outcome `json:"items"`
-	}
-	if err := json.Unmarshal(b, &answer); err != nil {
-		return fmt.Errorf("answer to _bulk: %w", err)
-	}
-	if len(answer.Items) != len(some) {
-		return fmt.Errorf("the answer to _bulk has %d items, not %d", len(answer.Items), len(some))
+		return some, fmt.Errorf("write records: %w", err)
 	}
 	var errs []error
+	var left []write
+	var tooBusy error
 	for i, w := range some {
-		for _, item := range answer.Items[i] {
-			switch {
-			case item.Status == http.StatusConflict:
-				errs = append(errs, fmt.Errorf("the record of %s: %w", w.Key, errMoved))
-			case w.drop && item.Status == http.StatusNotFound:
-			case item.Status >= 300 || len(item.Error) > 0:
-				errs = append(errs, fmt.Errorf("write the record of %s: %.300s (status %d)", w.Key, item.Error, item.Status))
-			default:
-				w.state = seenState{item.SeqNo, item.Term}
-			}
+		item := &items[i]
+		err := item.err()
+		switch {
+		case item.Status == http.StatusConflict:
+			errs = append(errs, fmt.Errorf("the record of %s: %w", w.Key, errMoved))
+		case w.drop && item.Status == http.StatusNotFound:
+		case busy(err):
+			left, tooBusy = append(left, w), fmt.Errorf("write the record of %s: %w", w.Key, err)
+		case err != nil:
+			errs = append(errs, fmt.Errorf("write the record of %s: %w", w.Key, err))
+		default:
+			w.state = seenState{item.SeqNo, item.Term}
 		}
 	}
-	return errors.Join(errs...)
+	if len(errs) > 0 {
+		return left, errors.Join(errs...)
+	}
+	return left, tooBusy
+}
+
+// bulkItem is the answer to one action of a _bulk.
+type bulkItem struct {
+	Status int   `json:"status"`
+	SeqNo  int64 `json:"_seq_no"`
+	Term   int64 `json:"_primary_term"`
+	Error  *struct {
+		Type   string `json:"type"`
+		Reason string `json:"reason"`
+	} `json:"error"`
+}
+
+// err is why it was not done; nil: it was.
+func (i *bulkItem) err() error {
+	if i.Status/100 == 2 && i.Error == nil {
+		return nil
+	}
+	e := &opensearch.StatusError{Status: i.Status}
+	if i.Error != nil {
+		e.Type, e.Reason = i.Error.Type, i.Error.Reason
+	}
+	return e
+}
+
+// sendBulk sends a _bulk of n actions on RecordIndex, once, and gives the answers to them.
+func sendBulk(ctx context.Context, c *opensearch.Client, body []byte, n int) ([]bulkItem, error) {
+	b, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/" + RecordIndex + "/_bulk", Type: "application/x-ndjson", Body: body})
+	if err != nil {
+		return nil, err
+	}
+	var answer struct {
+		Items []map[string]bulkItem `json:"items"`
+	}
+	if err := json.Unmarshal(b, &answer); err != nil {
+		return nil, fmt.Errorf("answer to _bulk: %w", err)
+	}
+	if len(answer.Items) != n {
+		return nil, fmt.Errorf("the answer to _bulk has %d items, not %d", len(answer.Items), n)
+	}
+	items := make([]bulkItem, n)
+	for i, item := range answer.Items {
+		for _, x := range item {
+			items[i] = x
+		}
+	}
+	return items, nil
 }
 
 func (a *Applied) put(ctx context.Context, c *opensearch.Client) error { return a.write(ctx, c, "") }
 
 func (a *Applied) write(ctx context.Context, c *opensearch.Client, condition string) error {
 	doc := document{Type: "apply", Sort: a.Started.Format(time.RFC3339Nano), Estate: a.Estate, Environment: a.Environment, Apply: a.ID, Body: text(a)}
-	if err := c.JSON(ctx, http.MethodPut, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(a.ID)+condition, doc, nil); err != nil {
+	if err := sendJSON(ctx, c, http.MethodPut, "/"+RecordIndex+"/_doc/apply-"+url.PathEscape(a.ID)+condition, doc, nil); err != nil {
 		return fmt.Errorf("write the record of apply %s: %w", a.ID, err)
 	}
 	return nil
@@ -327,30 +374,45 @@ func (a *Applied) write(ctx context.Context, c *opensearch.Client, condition str
 func writeJournal(ctx context.Context, c *opensearch.Client, a *Applied, entries []*journalEntry) error {
 	size := func(i int) int { return 3*len(entries[i].Change.Body) + 2*len(entries[i].Before) + 1000 }
 	for from, to := range pages(len(entries), size) {
-		var body bytes.Buffer
-		lines := json.NewEncoder(&body)
-		for _, e := range entries[from:to] {
-			id := changeID(e.Apply, e.N)
-			doc := document{Type: "change", Sort: id, Estate: a.Estate, Environment: a.Environment, Apply: e.Apply, Kind: e.Change.Kind, Name: e.Change.Name, Body: text(e)}
-			if err := errors.Join(lines.Encode(map[string]any{"index": map[string]any{"_id": id}}), lines.Encode(doc)); err != nil {
-				return err
-			}
-		}
-		b, err := c.Do(ctx, opensearch.Request{Method: http.MethodPost, Path: "/" + RecordIndex + "/_bulk", Type: "application/x-ndjson", Body: body.Bytes()})
+		some := entries[from:to]
+		err := patiently(ctx, func() (err error) {
+			some, err = writeEntries(ctx, c, a, some)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("write the journal of apply %s: %w", a.ID, err)
 		}
-		var answer struct {
-			Errors bool `json:"errors"`
-		}
-		if err := json.Unmarshal(b, &answer); err != nil {
-			return fmt.Errorf("answer to _bulk: %w", err)
-		}
-		if answer.Errors {
-			return fmt.Errorf("the journal of apply %s could not be written whole: %.300s", a.ID, b)
-		}
 	}
 	return nil
+}
+
+// writeEntries writes entries by one request, and gives those for which the cluster was too busy, as writeSome does.
+func writeEntries(ctx context.Context, c *opensearch.Client, a *Applied, some []*journalEntry) ([]*journalEntry, error) {
+	var body bytes.Buffer
+	lines := json.NewEncoder(&body)
+	for _, e := range some {
+		id := changeID(e.Apply, e.N)
+		doc := document{Type: "change", Sort: id, Estate: a.Estate, Environment: a.Environment, Apply: e.Apply, Kind: e.Change.Kind, Name: e.Change.Name, Body: text(e)}
+		if err := errors.Join(lines.Encode(map[string]any{"index": map[string]any{"_id": id}}), lines.Encode(doc)); err != nil {
+			return some, err
+		}
+	}
+	items, err := sendBulk(ctx, c, body.Bytes(), len(some))
+	if err != nil {
+		return some, err
+	}
+	var left []*journalEntry
+	var tooBusy error
+	for i, e := range some {
+		switch err := items[i].err(); {
+		case err == nil:
+		case busy(err):
+			left, tooBusy = append(left, e), err
+		default:
+			return nil, err
+		}
+	}
+	return left, tooBusy
 }
 
 // journal reads the entries of an apply, in order.

@@ -4,12 +4,16 @@ package estate_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/internal/testbed"
 )
@@ -99,6 +103,11 @@ func TestServersPlanTwoThousandObjectsQuickly(t *testing.T) {
 		if run.Done != 2000 {
 			t.Errorf("%+v", run)
 		}
+		defer func() {
+			for _, n := range []int{8, 1} {
+				t.Logf("the same 2,000 requests, sent by %d at a time and nothing beside them: %v", n, putAgain(t, b, first, n).Round(time.Millisecond))
+			}
+		}()
 		for range 3 {
 			began = time.Now()
 			p := b.plan()
@@ -118,4 +127,30 @@ func TestServersPlanTwoThousandObjectsQuickly(t *testing.T) {
 			t.Errorf("%s", p.Summary())
 		}
 	}
+}
+
+// putAgain deletes what a plan made, and sends its requests again, so many at a time. It gives how long the sending took.
+func putAgain(t *testing.T, b *bench, p *estate.Plan, atOnce int) time.Duration {
+	t.Helper()
+	paths := map[estate.Kind]string{estate.IngestPipelines: "/_ingest/pipeline/", estate.ComponentTemplates: "/_component_template/", estate.IndexTemplates: "/_index_template/"}
+	for _, kind := range []estate.Kind{estate.IndexTemplates, estate.ComponentTemplates, estate.IngestPipelines} {
+		b.send("DELETE", paths[kind]+"*", "")
+	}
+	began := time.Now()
+	for _, kind := range estate.Kinds {
+		g, ctx := errgroup.WithContext(t.Context())
+		g.SetLimit(atOnce)
+		for i := range p.Changes {
+			if ch := &p.Changes[i]; ch.Kind == kind {
+				g.Go(func() error {
+					_, err := b.client.Do(ctx, opensearch.Request{Method: http.MethodPut, Path: paths[kind] + ch.Name, Body: ch.Body})
+					return err
+				})
+			}
+		}
+		if err := g.Wait(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return time.Since(began)
 }

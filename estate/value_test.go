@@ -148,7 +148,7 @@ func TestAnAliasWhosePatternsMatchNothingYetWaits(t *testing.T) {
 func TestAnApplyThatIsToldToStopDoesSoBetweenTwoChanges(t *testing.T) {
 	b := newBench(t)
 	for _, name := range []string{"a", "b", "c"} {
-		b.file("base/ingest-pipelines/"+name+".json", `{"processors": []}`)
+		b.file("base/roles/"+name+".yaml", "cluster_permissions: [x]\n")
 	}
 	stop := make(chan struct{})
 	a := estate.Applier{Target: b.target(), By: "tester", Now: timeNow, Stop: stop, Step: func(done int, _ *estate.Change) {
@@ -160,7 +160,7 @@ func TestAnApplyThatIsToldToStopDoesSoBetweenTwoChanges(t *testing.T) {
 	if run == nil || run.Done != 2 || err == nil || !strings.Contains(err.Error(), "2 of 3 changes done") {
 		t.Errorf("%+v, %v", run, err)
 	}
-	b.wants(b.plan(), "create ingest-pipelines/c")
+	b.wants(b.plan(), "create roles/c")
 	d, _ := b.observe()
 	history, err := estate.History(t.Context(), b.target(), d)
 	if err != nil || len(history) != 1 || history[0].Done != 2 || history[0].Failed == "" {
