@@ -2,11 +2,9 @@ package operator
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -14,7 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
-	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/internal/termination"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
@@ -327,7 +324,10 @@ func (l *look) progress(ctx context.Context, phase string, j *batchv1.Job) strin
 	s := &l.flow.Status
 	if now := time.Now(); now.Sub(l.memory.measured) >= l.Interval*9/10 {
 		l.memory.measured = now
-		if best := l.furthest(ctx); best != nil && best.Planned {
+		told := func(p *corev1.Pod, err error) {
+			l.Log.Debug("a pod's log cannot be read", "pod", p.Namespace+"/"+p.Name, "error", err)
+		}
+		if best := (podLogs{l.Pods}).furthest(ctx, l.pods, told); best != nil {
 			t := &best.Total
 			s.Parts = &v1alpha1.Parts{Total: t.Parts, Done: t.Done}
 			s.Records = &v1alpha1.Records{Read: t.Records, Delivered: t.Delivered, DeadLetters: t.Dead}
@@ -338,37 +338,4 @@ func (l *look) progress(ctx context.Context, phase string, j *batchv1.Job) strin
 		message += fmt.Sprintf("; %d of %d parts are done", p.Done, p.Total)
 	}
 	return message
-}
-
-// mostLogs is of how many pods the logs are looked at: each knows of the others' parts.
-const mostLogs = 4
-
-// furthest is the progress of the pod that knows of most parts that are done; nil: no pod has said anything.
-func (l *look) furthest(ctx context.Context) (best *flow.Snapshot) {
-	asked := 0
-	for i := range l.pods {
-		p := &l.pods[i]
-		if p.Status.Phase != corev1.PodRunning || p.Labels[StageLabel] != carryPhase {
-			continue
-		}
-		if asked++; asked > mostLogs {
-			break
-		}
-		text, err := l.lastLines(ctx, p)
-		if err != nil {
-			l.Log.Debug("a pod's log cannot be read", "pod", p.Namespace+"/"+p.Name, "error", err)
-			continue
-		}
-		lines := bytes.Split(bytes.TrimSpace(text), []byte("\n"))
-		for _, line := range slices.Backward(lines) {
-			var s flow.Snapshot
-			if json.Unmarshal(line, &s) == nil && !s.Started.IsZero() {
-				if best == nil || cmp.Compare(s.Total.Done, best.Total.Done) > 0 {
-					best = &s
-				}
-				break
-			}
-		}
-	}
-	return best
 }

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -287,11 +286,4 @@ func figuresOf(ctx context.Context, c *http.Client, address string, to apiAccess
 		}
 	}
 	return f, nil
-}
-
-// lastLines is the end of what a container wrote.
-func (r *Flows) lastLines(ctx context.Context, p *corev1.Pod) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, podPatience)
-	defer cancel()
-	return r.Pods.CoreV1().Pods(p.Namespace).GetLogs(p.Name, &corev1.PodLogOptions{Container: containerIs, TailLines: new(int64(20)), LimitBytes: new(int64(1 << 20))}).DoRaw(ctx)
 }

@@ -18,6 +18,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/events"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
@@ -46,12 +47,13 @@ const recordAnnotation = "naru.dev/record"
 //
 // Only the pods reach the source, with the credentials and volumes that the Migration's template gives them.
 type Migrations struct {
-	Client client.Client // reads from a cache
-	Reader client.Reader // reads from the API server: contents of Secrets and ConfigMaps are not kept
+	Client client.Client        // reads from a cache
+	Reader client.Reader        // reads from the API server: contents of Secrets and ConfigMaps are not kept
+	Pods   kubernetes.Interface // for their logs
 	Events events.EventRecorder
 	Image  string           // of pods whose Migration names none
 	Now    func() time.Time // nil: time.Now
-	// Interval is how often the target's ledger is asked how far a carry is; 0: 5 s.
+	// Interval is how often it is asked how far a carry is; 0: 5 s.
 	Interval time.Duration
 	// Parallel is how many Migrations are looked at at a time; 0: 4.
 	Parallel int
@@ -90,7 +92,11 @@ func (r *Migrations) now() time.Time {
 }
 
 func setupMigrations(mgr ctrl.Manager, o *Options) error {
-	r := &Migrations{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Events: mgr.GetEventRecorder("naru-migration"), Image: o.Image}
+	pods, err := kubernetes.NewForConfigAndClient(mgr.GetConfig(), mgr.GetHTTPClient())
+	if err != nil {
+		return err
+	}
+	r := &Migrations{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder("naru-migration"), Image: o.Image}
 	return r.SetupWithManager(mgr)
 }
 
