@@ -22,6 +22,9 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 	if ch.Problem == "" && ch.Kind == IndexTemplates && len(ch.Body) > 0 {
 		ch.Problem = conflicts(ch.Name, decoded(ch.Body), d, o)
 	}
+	if ch.Problem == "" && ch.Kind == RoleMappings && len(ch.Body) > 0 {
+		ch.Problem = o.roleless(ch.Name, d)
+	}
 	if ch.Problem != "" {
 		ch.Risk = High
 		return
@@ -61,6 +64,7 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 		explainSnapshots(ch)
 	case ActionGroups, Roles, RoleMappings:
 		explainAccess(ch)
+		ch.unmapped(d, o)
 	case Tenants:
 	case KafkaTopics:
 		explainTopic(ch, d, o)

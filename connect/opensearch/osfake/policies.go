@@ -288,16 +288,25 @@ func (s *Server) securityShelf(c *call) (shelf, *apiError) {
 	if kind != "roles" && kind != "rolesmapping" && kind != "actiongroups" && kind != "tenants" {
 		return nil, &apiError{status: http.StatusBadRequest, noStatus: true, text: fmt.Sprintf("no handler found for uri [%s] and method [%s]", c.Path, c.Method)}
 	}
-	if s.shelves[kind] == nil {
-		s.shelves[kind] = shelf{}
-		if kind == "roles" {
-			s.shelves[kind]["all_access"] = object{{"reserved", true}, {"hidden", false}, {"static", true}, {"cluster_permissions", []any{"*"}}}
-		}
-		if kind == "tenants" {
-			s.shelves[kind]["global_tenant"] = object{{"reserved", true}, {"hidden", false}, {"static", true}, {"description", "Global tenant"}}
-		}
+	return s.security(kind), nil
+}
+
+// security gives the shelf of a kind, with what is always there.
+func (s *Server) security(kind string) shelf {
+	if s.shelves[kind] != nil {
+		return s.shelves[kind]
 	}
-	return s.shelves[kind], nil
+	on := shelf{}
+	s.shelves[kind] = on
+	switch kind {
+	case "roles":
+		for _, name := range []string{"all_access", "kibana_server", "kibana_user", "logstash", "manage_snapshots", "own_index", "readall", "readall_and_monitor"} {
+			on[name] = object{{"reserved", true}, {"hidden", false}, {"static", true}, {"cluster_permissions", []any{"*"}}}
+		}
+	case "tenants":
+		on["global_tenant"] = object{{"reserved", true}, {"hidden", false}, {"static", true}, {"description", "Global tenant"}}
+	}
+	return on
 }
 
 func (s *Server) listSecurity(c *call) (int, any, *apiError) {
@@ -317,7 +326,16 @@ func (s *Server) listSecurity(c *call) (int, any, *apiError) {
 	return http.StatusOK, answer, nil
 }
 
-// putSecurity keeps a role or mapping as the plugin gives it back: flags, and what was left out as empty.
+// securityKeys are what the plugin takes of each, a mandatory one first.
+var securityKeys = map[string][]string{
+	"roles":        {"", "cluster_permissions", "index_permissions", "tenant_permissions", "description"},
+	"rolesmapping": {"", "users", "backend_roles", "and_backend_roles", "hosts", "description"},
+	"actiongroups": {"allowed_actions", "type", "description"},
+	"tenants":      {"", "description"},
+}
+
+// putSecurity keeps a role or mapping as the plugin gives it back: flags, and what was left out as empty. Source of what it refuses, and
+// how: the plugin 2.19.1.0 on a node.
 func (s *Server) putSecurity(c *call) (int, any, *apiError) {
 	on, err := s.securityShelf(c)
 	if err != nil {
@@ -327,14 +345,24 @@ func (s *Server) putSecurity(c *call) (int, any, *apiError) {
 	if err != nil {
 		return 0, nil, err
 	}
-	for _, name := range []string{"reserved", "hidden", "static"} {
-		if body.has(name) {
-			return http.StatusBadRequest, object{{"status", "error"}, {"reason", "Invalid configuration"}, {"invalid_keys", object{{"keys", name}}}}, nil
+	if len(body) == 0 {
+		return http.StatusBadRequest, object{{"status", "error"}, {"reason", "Request body required for this action."}}, nil
+	}
+	keys := securityKeys[c.param("shelf")]
+	if must := keys[0]; must != "" && !body.has(must) {
+		return http.StatusBadRequest, object{{"status", "error"}, {"reason", "Invalid configuration"}, {"missing_mandatory_keys", object{{"keys", must}}}}, nil
+	}
+	for _, f := range body {
+		if !slices.Contains(keys, f.name) {
+			return http.StatusBadRequest, object{{"status", "error"}, {"reason", "Invalid configuration"}, {"invalid_keys", object{{"keys", f.name}}}}, nil
 		}
 	}
 	name := c.param("name")
-	if on[name].get("reserved") == true {
-		return http.StatusForbidden, object{{"status", "FORBIDDEN"}, {"message", "Resource '" + name + "' is reserved."}}, nil
+	if status, answer := protected(on, name); answer != nil {
+		return status, answer, nil
+	}
+	if c.param("shelf") == "rolesmapping" && s.security("roles")[name] == nil {
+		return http.StatusNotFound, object{{"status", "NOT_FOUND"}, {"message", "role '" + name + "' not found."}}, nil
 	}
 	lists := []string{"cluster_permissions", "index_permissions", "tenant_permissions"}
 	kept := object{{"reserved", false}, {"hidden", false}, {"static", false}}
@@ -367,8 +395,21 @@ func (s *Server) deleteSecurity(c *call) (int, any, *apiError) {
 	if on[name] == nil {
 		return http.StatusNotFound, object{{"status", "NOT_FOUND"}, {"message", "'" + name + "' not found."}}, nil
 	}
+	if status, answer := protected(on, name); answer != nil {
+		return status, answer, nil
+	}
 	delete(on, name)
 	return http.StatusOK, object{{"status", "OK"}, {"message", "'" + name + "' deleted."}}, nil
+}
+
+// protected is the refusal to change what is the system's own.
+func protected(on shelf, name string) (int, object) {
+	for _, flag := range []string{"static", "reserved"} {
+		if on[name].get(flag) == true {
+			return http.StatusForbidden, object{{"status", "FORBIDDEN"}, {"message", "Resource '" + name + "' is " + flag + "."}}
+		}
+	}
+	return 0, nil
 }
 
 // takeOffShelf deletes a template or pipeline; a component that a template names stays.
