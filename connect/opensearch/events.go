@@ -55,7 +55,8 @@ type EventsOptions struct {
 //	400, 404, Dead       Permanent: a dead letter
 //	anything else        for now: 429, 5xx, 403 of an index that is blocked, 401 …
 //
-// A request that is too large (413) is halved until it fits; a record that is too large alone is a dead letter. A request that
+// A request that is too large (413) is halved until it fits; a record that is too large alone is a dead letter. So is a request
+// that needs more memory by itself than the target allows for all (429, see MostOversize). A request that
 // is refused as unreadable (400) is halved until the record that spoils it is found. If it is refused whatever is in it, and
 // nothing was ever taken, the fault is not the record's, and nothing is given up. Everything else that happens to a request
 // (no connection, no answer in time, an answer that does not add up, any other status) is for now.
@@ -71,6 +72,7 @@ type Events struct {
 	beginning sync.Mutex // guards begun while it is false
 	begun     atomic.Bool
 	taken     atomic.Bool // a request was taken
+	refusals  alone
 
 	stats EventsStats
 }
@@ -86,6 +88,7 @@ type EventsStats struct {
 	Dropped   atomic.Int64 // records dropped because of EventsOptions.Dropped
 	Dead      atomic.Int64 // records refused for good
 	Again     atomic.Int64 // records refused for now
+	Alone     atomic.Int64 // refusals of a record that had a request to itself, for lack of memory; it is tried again
 }
 
 var _ flow.Sink = (*Events)(nil)
@@ -246,7 +249,11 @@ func (w *eventWriting) send(ctx context.Context, from, to int) error {
 	case http.StatusRequestEntityTooLarge:
 		w.pace.release(tooLarge, e.bytes, took)
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		w.pace.release(refused, e.bytes, took)
+		if oversize(err) {
+			w.pace.release(tooLarge, e.bytes, took)
+		} else {
+			w.pace.release(refused, e.bytes, took)
+		}
 	default:
 		w.pace.release(broke, 0, took)
 	}
@@ -254,7 +261,7 @@ func (w *eventWriting) send(ctx context.Context, from, to int) error {
 	switch {
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
-	case status == http.StatusRequestEntityTooLarge && len(recs) > 1:
+	case len(recs) > 1 && (status == http.StatusRequestEntityTooLarge || oversize(err)):
 		if w.loud(err) {
 			w.o.Log.Info("a request is too large for the target, halving it", "records", len(recs), "bytes", e.bytes, "error", err)
 		}
@@ -266,6 +273,13 @@ func (w *eventWriting) send(ctx context.Context, from, to int) error {
 	case status == http.StatusRequestEntityTooLarge:
 		w.bury(from, fmt.Errorf("an event of %d bytes is too large for the target: %w", len(recs[0].Body), err))
 		return nil
+	case oversize(err):
+		w.single(from, err)
+		return nil // others are smaller
+	case status == http.StatusTooManyRequests && len(recs) == 1:
+		w.single(from, err)
+		w.lostAll++
+		return err
 	case status == http.StatusBadRequest && len(recs) > 1:
 		return w.bisect(ctx, from, half, to, err)
 	case status == http.StatusBadRequest && w.taken.Load():
@@ -372,6 +386,8 @@ func (w *eventWriting) settle(i int, it itemSaid) bool {
 		w.dropped(i, it, ErrDropped)
 	case it.status == http.StatusBadRequest, it.status == http.StatusNotFound, slices.Contains(w.o.Dead, it.status):
 		w.bury(i, it.err())
+	case it.status == http.StatusTooManyRequests && oversize(it.err()):
+		w.single(i, it.err())
 	default:
 		w.stats.Again.Add(1)
 		err := it.err()

@@ -206,6 +206,53 @@ func TestARequestThatIsTooLargeIsHalvedAndARecordThatIsTooLargeAloneIsADeadLette
 	}
 }
 
+func TestARecordThatNeedsMoreMemoryThanATargetEverGivesIsADeadLetterAfterSomeTries(t *testing.T) {
+	fake := osfake.Start(t, osfake.Options{Hook: osfake.Memory(5_000)})
+	var said bytes.Buffer
+	s := dialEvents(t, opensearch.Endpoint{URLs: fake.URLs}, opensearch.EventsOptions{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	recs := creates(1000)
+	recs[123].Body = fmt.Appendf(nil, `{"create":{"_index":"a","_id":"123"}}`+"\n"+`{"x":%q}`+"\n", strings.Repeat("y", 6_000))
+	// The others do not wait for it: the first write delivers all of them.
+	fs, _ := errors.AsType[flow.Failures](s.Write(t.Context(), recs))
+	if len(fs) != 1 || fs[0].Index != 123 || flow.IsPermanent(fs[0].Err) {
+		t.Fatalf("%v", fs)
+	}
+	if n := len(fake.Documents("a")); n != 999 {
+		t.Errorf("%d documents arrived, not 999", n)
+	}
+	dead, _, writes := deliver(t, s, recs[123:124])
+	if len(dead) != 1 || dead[0] == nil || !strings.Contains(dead[0].Error(), "max_coordinating_and_primary_bytes=5000") || writes != opensearch.MostOversize-1 {
+		t.Errorf("%v, %d writes", dead, writes)
+	}
+	if n := s.Stats().Alone.Load(); n != opensearch.MostOversize-1 {
+		t.Errorf("%d refusals are counted", n)
+	}
+	if n := strings.Count(said.String(), "level=ERROR"); n != 3 { // at the 1st, 2nd and 4th
+		t.Errorf("said %d times:\n%s", n, &said)
+	}
+}
+
+func TestARecordThatIsRefusedAloneByATargetThatIsFullIsTriedAgainForEver(t *testing.T) {
+	refuse := 50
+	fake := osfake.Start(t, osfake.Options{Hook: func(r *osfake.Request) osfake.Fault {
+		if refuse--; r.API == "bulk" && refuse > 0 {
+			return osfake.Busy
+		}
+		return osfake.Fault{}
+	}})
+	var said bytes.Buffer
+	s := dialEvents(t, opensearch.Endpoint{URLs: fake.URLs}, opensearch.EventsOptions{Log: slog.New(slog.NewTextHandler(&said, nil))})
+	if dead, _, writes := deliver(t, s, creates(1)); len(dead) > 0 || writes < 40 {
+		t.Errorf("%v, %d writes", dead, writes)
+	}
+	if n := s.Stats().Alone.Load(); n < 40 || len(fake.Documents("a")) != 1 {
+		t.Errorf("%d refusals are counted; %d documents", n, len(fake.Documents("a")))
+	}
+	if n := strings.Count(said.String(), "level=ERROR"); n != 4 { // at the 4th, 8th, 16th and 32nd
+		t.Errorf("said %d times:\n%s", n, &said)
+	}
+}
+
 func TestARecordWhoseLineCannotBeReadIsFound(t *testing.T) {
 	fake := osfake.Start(t, osfake.Options{})
 	s := dialEvents(t, opensearch.Endpoint{URLs: fake.URLs}, opensearch.EventsOptions{})

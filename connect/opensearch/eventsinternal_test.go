@@ -1,6 +1,8 @@
 package opensearch
 
 import (
+	"fmt"
+	"net/http"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -54,5 +56,25 @@ func TestAnAnswerThatSaysThatAllIsWellIsReadWithoutAllocations(t *testing.T) {
 	}
 	if n := testing.AllocsPerRun(100, func() { allWell(answer, 2) }); n > 0 {
 		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestARefusalSaysWhetherWhatWasSentCanEverBeTaken(t *testing.T) {
+	for reason, want := range map[string]bool{
+		"rejected execution of coordinating operation [coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, coordinating_operation_bytes=2000472, max_coordinating_and_primary_bytes=1048576]":                                   true,
+		"rejected execution of coordinating operation [coordinating_and_primary_bytes=900000, replica_bytes=0, all_bytes=0, coordinating_operation_bytes=200472, max_coordinating_and_primary_bytes=1048576]":                               false,
+		"rejected execution of primary operation [coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, primary_operation_bytes=2000472, max_coordinating_and_primary_bytes=1048576]":                                             true,
+		"rejected execution of replica operation [coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, replica_operation_bytes=2000472, max_replica_bytes=1572864]":                                                              true,
+		"[parent] Data too large, data for [<http_request>] would be [262164468/250mb], which is larger than the limit of [255013683/243.1mb], real usage: [202164468/192mb], new bytes reserved: [60000000/57mb], usages [request=0/0b]":   false,
+		"[parent] Data too large, data for [<http_request>] would be [462164468/440mb], which is larger than the limit of [255013683/243.1mb], real usage: [162164468/154mb], new bytes reserved: [300000000/286mb], usages [request=0/0b]": true,
+		"index [x] blocked by: [TOO_MANY_REQUESTS/12/disk usage exceeded flood-stage watermark, index has read-only-allow-delete block];":                                                                                                   false,
+		"": false,
+	} {
+		if got := oversize(fmt.Errorf("bulk: %w", &StatusError{Status: http.StatusTooManyRequests, Reason: reason})); got != want {
+			t.Errorf("%t: %s", got, reason)
+		}
+	}
+	if oversize(&StatusError{Status: http.StatusBadRequest, Reason: "coordinating_operation_bytes=2, max_coordinating_and_primary_bytes=1"}) {
+		t.Error("a refusal for another reason")
 	}
 }

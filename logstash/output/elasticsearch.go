@@ -24,6 +24,9 @@ import (
 //   - A version that is no number, an upsert that is no JSON, and an action that there is not are dead letters at once: in the
 //     original some of them make the request fail, for ever.
 //   - A request that is too large for the target (413) is halved, and an event that is too large alone is a dead letter.
+//   - A request that needs more memory by itself than the target allows for all (429, as it says) is halved, too; an event that does
+//     so alone is a dead letter after 8 tries. Any other event that is refused with 429 is tried again for ever, which is logged as
+//     an error when it was alone in its request.
 //   - A delete of what is not there has succeeded.
 //   - doc_as_upsert and the options for scripts also count where the action comes from the event.
 //   - Requests to this machine are not compressed unless compression_level or http_compression is given.

@@ -123,6 +123,18 @@ func Above(bytes int) Hook {
 	}
 }
 
+// Memory answers 429 to bodies of more than so many bytes, as a server does that would need more memory for one than it allows
+// for all.
+func Memory(bytes int) Hook {
+	return func(r *Request) Fault {
+		if len(r.Body) <= bytes {
+			return Fault{}
+		}
+		return Fault{Status: http.StatusTooManyRequests, Type: "rejected_execution_exception", Reason: fmt.Sprintf("rejected execution of coordinating operation "+
+			"[coordinating_and_primary_bytes=0, replica_bytes=0, all_bytes=0, coordinating_operation_bytes=%d, max_coordinating_and_primary_bytes=%d]", len(r.Body), bytes)}
+	}
+}
+
 // Pressed refuses a share of the items of each _bulk for now.
 func Pressed(seed uint64, rate float64) Hook {
 	var mu sync.Mutex
