@@ -132,6 +132,7 @@ carries the route; it is needed the first time only.`,
 			}
 			if given("canary") && r.Canary != *canary {
 				r.Canary, r.Weight, r.Mirror = *canary, 0, false
+				r.Ended = false
 			}
 			if given("weight") {
 				r.Weight = *weight
@@ -143,7 +144,9 @@ carries the route; it is needed the first time only.`,
 			case *promote:
 				*r = kafka.Route{Version: r.Version, Stable: r.Canary}
 			case *abort:
-				r.Weight, r.Mirror = 0, false
+				r.Weight, r.Mirror, r.Ended = 0, false, r.Canary != ""
+			case r.Weight > 0 || r.Mirror:
+				r.Ended = false
 			}
 		})
 		if err != nil {
@@ -220,6 +223,9 @@ func writeRoute(w io.Writer, width int, s *kafka.RouteStatus) error {
 			how := partitionsOf(s.Canary, s.Partitions) + fmt.Sprintf(", weight %d %%", r.Weight)
 			if r.Role(r.Canary) == kafka.RouteShadow {
 				how = "in shadow: " + plural(int64(s.Shadow), "member") + " of " + printable(kafka.ShadowGroup(s.Group, r.Canary))
+			}
+			if r.Ended {
+				how += ", given up"
 			}
 			fmt.Fprintf(w, "Canary   %s  %s\n", r.Canary, how)
 		}

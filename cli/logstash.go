@@ -107,6 +107,7 @@ type logstashFlags struct {
 	test       bool
 	reload     bool
 	route      bool
+	keepShadow bool
 	transact   string // the transactional id; "": none
 	interval   time.Duration
 	api        logstashAPI
@@ -138,6 +139,7 @@ func (f *logstashFlags) add(cmd *cobra.Command) {
 	flags.IntVarP(&f.workers, "pipeline.workers", "w", 0, "how many workers run filters; 0: as many as there are processors")
 	flags.StringVar(&f.transact, "kafka.transactional.id", "", "run a pipeline from Kafka to Kafka in transactions: each result is there once, whatever dies; `NAME` is this copy's own, and stays the same")
 	flags.StringVar(&f.deadTopic, "kafka.dead-letter-topic", "", "the `TOPIC` for dead letters of pipelines with Kafka, as naru kafka dlq reads it; without it they are files in --path.data")
+	flags.BoolVar(&f.keepShadow, "route.keep-shadow", false, "leave what canaries have made in shadow when they are promoted or given up: indices, templates, offsets")
 	flags.BoolVar(&f.route, "route", false, "take part in the route of the pipelines' consumer group, as the version in NARU_ROUTE_HASH: stable, canary or shadow (naru kafka route)")
 	f.ordered = choice{value: "auto", of: []string{"auto", "true", "false"}}
 	f.queue = choice{value: "persisted", of: []string{"persisted", "memory"}}

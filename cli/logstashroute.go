@@ -7,12 +7,14 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/monitor"
+	"github.com/narudata/naru/logstash/output"
 	"github.com/narudata/naru/logstash/witness"
 )
 
@@ -26,12 +28,15 @@ type logstashRoute struct {
 	log   *slog.Logger
 	now   atomic.Pointer[kafka.Route] // nil: there is none
 	made  witness.Witness
+
+	sweepers []output.Sweeper // what shadows may have left something with
+	changed  chan struct{}    // the route has; has room for one
 }
 
 // routeLogstash runs pipelines in the role that the route has for this process, and anew in another one when it changes, until
 // interrupted.
 func (c *common) routeLogstash(ctx context.Context, f *logstashFlags, load func() ([]logstashPipeline, error)) error {
-	r := &logstashRoute{hash: c.Getenv(routeHashVariable), log: c.log()}
+	r := &logstashRoute{hash: c.Getenv(routeHashVariable), log: c.log(), changed: make(chan struct{}, 1)}
 	if r.hash == "" {
 		return fmt.Errorf("--route needs to know which version this process is: set %s, on Kubernetes from the label rollouts-pod-template-hash (Downward API)", routeHashVariable)
 	}
@@ -46,15 +51,15 @@ func (c *common) routeLogstash(ctx context.Context, f *logstashFlags, load func(
 		return err
 	}
 	watching, stop := context.WithCancel(ctx)
-	watched := make(chan struct{})
 	looked := make(chan struct{})
-	go func() {
-		defer close(watched)
-		r.watch(watching, looked)
-	}()
+	var all sync.WaitGroup
+	all.Go(func() { r.watch(watching, looked) })
+	if !f.keepShadow {
+		all.Go(func() { r.sweep(watching) })
+	}
 	defer func() {
 		stop()
-		<-watched
+		all.Wait()
 	}()
 	<-looked // Kafka has been asked; if it did not answer it is asked again, and meanwhile there is no role to begin with
 	f.api.route = r
@@ -76,7 +81,7 @@ func (r *logstashRoute) roles(specs []logstashPipeline) []logstashPipeline {
 	out := slices.Clone(specs)
 	shadow := r.now.Load().Role(r.hash) == kafka.RouteShadow
 	for i := range out {
-		out[i].role = &input.Role{Hash: r.hash, Shadow: shadow, Witness: &r.made}
+		out[i].role = &input.Role{Group: r.group.Group, Hash: r.hash, Shadow: shadow, Witness: &r.made}
 	}
 	return out
 }
@@ -98,6 +103,7 @@ func (c *common) routedGroup(specs []logstashPipeline, r *logstashRoute) error {
 			break
 		}
 		found, r.group = specs[i].id, g
+		r.sweepers = append(r.sweepers, p.Sweepers()...)
 		if effects := p.SideEffects(); len(effects) > 0 {
 			r.log.Warn("filters ask others while they work: a shadow asks them, too", "pipeline", specs[i].id, "filters", strings.Join(effects, ", "))
 		}
@@ -172,6 +178,12 @@ func (r *logstashRoute) follow(ctx context.Context, every time.Duration, answere
 func (r *logstashRoute) take(route *kafka.Route) {
 	before := r.now.Swap(route)
 	was, is := before.Role(r.hash), route.Role(r.hash)
+	if before == nil || route == nil || before.Version != route.Version {
+		select {
+		case r.changed <- struct{}{}:
+		default:
+		}
+	}
 	// Both versions keep what they make while they read the same.
 	r.made.Keep(route.Compares() && (is == kafka.RouteStable || is == kafka.RouteShadow))
 	if was != is {

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -66,7 +67,7 @@ type version struct {
 	kill   func(syscall.Signal)
 }
 
-func (v *versions) start(hash, filter string) *version {
+func (v *versions) start(hash, filter string, more ...string) *version {
 	v.t.Helper()
 	dir := v.t.TempDir()
 	conf := filepath.Join(dir, "pipe.conf")
@@ -83,7 +84,7 @@ func (v *versions) start(hash, filter string) *version {
 	}
 	p := &version{versions: v, hash: hash, api: "127.0.0.1:" + strconv.Itoa(freePort(v.t)), exited: make(chan error, 1)}
 	_, port, _ := strings.Cut(p.api, ":")
-	cmd := naru(v.t, []string{"NARU_ROUTE_HASH=" + hash}, "logstash", "-f", conf, "--route", "--path.data", dir, "--api.http.port", port, "-w", "1")
+	cmd := naru(v.t, []string{"NARU_ROUTE_HASH=" + hash}, append([]string{"logstash", "-f", conf, "--route", "--path.data", dir, "--api.http.port", port, "-w", "1"}, more...)...)
 	cmd.Stderr = &p.stderr
 	if err := cmd.Start(); err != nil {
 		v.t.Fatal(err)
@@ -250,6 +251,7 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 	v2.role("stable")
 	v1.role("waits")
 	v1.end()
+	v.await("what v2 made in shadow is removed", func() bool { return len(v.shadows()) == 0 && len(v.groups()) == 0 })
 
 	// The next one is bad, and dies on the way.
 	v3 := v.start("v3", `drop {}`)
@@ -277,6 +279,90 @@ func TestACanaryReadsInShadowThenLiveAndIsPromotedWithoutARestart(t *testing.T) 
 		t.Errorf("%d records became %d records, want two of each (%d when the shadow was on)", sent, n, out)
 	}
 	v2.end()
+}
+
+// groups are the names of the shadows' groups that there are.
+func (v *versions) groups() (names []string) {
+	v.t.Helper()
+	listed, err := kadm.NewClient(v.client).ListGroups(v.t.Context())
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	for name := range listed {
+		if strings.Contains(name, ".shadow-") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// shadows are the indices that are called like those of shadows.
+func (v *versions) shadows() (names []string) {
+	for _, name := range v.search.Indices() {
+		if strings.HasPrefix(name, "shadow-") {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func TestWhatACanaryMadeInShadowIsRemovedWhenItIsOver(t *testing.T) {
+	v := newVersions(t)
+	v.naru(exitOK, "route", "set", "g", "--topic", "t", "--stable", "v1")
+	v1 := v.start("v1", "", "--route.keep-shadow")
+	v1.role("stable")
+	v.await("the stable version writes", func() bool { return v.count("logs") > 30 })
+	// Somebody else's, called alike.
+	put, err := http.NewRequestWithContext(t.Context(), http.MethodPut, v.search.URL()+"/shadow-v2-mine", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.DefaultClient.Do(put)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	try := func(hash string, end ...string) {
+		t.Helper()
+		p := v.start(hash, "")
+		p.role("waits")
+		v.naru(exitOK, "route", "set", "g", "--canary", hash, "--mirror", "--wait", "20s")
+		p.role("shadow")
+		v.await("the canary writes in shadow", func() bool { return v.count("shadow-"+hash+"-logs") > 30 })
+		if len(end) > 0 {
+			v.naru(exitOK, append([]string{"route", "set", "g"}, end...)...)
+		}
+		p.kill(syscall.SIGKILL)
+		<-p.exited
+	}
+
+	// It is kept where that is asked for, and while it is tried.
+	try("v2", "--abort")
+	v1.kill(syscall.SIGKILL)
+	<-v1.exited
+	if got, want := v.shadows(), []string{"shadow-v2-logs", "shadow-v2-mine"}; !slices.Equal(got, want) {
+		t.Errorf("kept are %q, want %q", got, want)
+	}
+	// What a process that died has left undone the next one does, as soon as the shadow's members are gone.
+	next := v.start("v1", "")
+	next.role("stable")
+	gone := func(want ...string) func() bool {
+		return func() bool { return slices.Equal(v.shadows(), want) && len(v.groups()) == 0 }
+	}
+	v.await("what v2 has left is removed", gone("shadow-v2-mine"))
+
+	// One that has gone, and was neither promoted nor given up, may come back.
+	try("v3")
+	time.Sleep(1500 * time.Millisecond) // the stable version has looked
+	if got := v.shadows(); !slices.Contains(got, "shadow-v3-logs") {
+		t.Errorf("the canary's indices are removed while it is tried: %q", got)
+	}
+	v.naru(exitOK, "route", "set", "g", "--canary", "v4")
+	v.await("what v3 has left is removed", gone("shadow-v2-mine"))
+	v.quiet()
+	next.end()
 }
 
 // Members are killed, the leader of the group among them; others have what they had, from the last commits on.

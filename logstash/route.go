@@ -6,6 +6,7 @@ import (
 
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/logstash/input"
+	"github.com/narudata/naru/logstash/output"
 )
 
 // route says what does not go with a role in a route.
@@ -66,6 +67,17 @@ func (p *Pipeline) SideEffects() []string {
 		switch name := p.Plugins[i].Name; name {
 		case "http", "elasticsearch", "opensearch", "memcached", "jdbc_streaming", "jdbc_static", "dns":
 			out = append(out, strings.TrimSpace(name+" "+p.Plugins[i].Pos.String()))
+		}
+	}
+	return out
+}
+
+// Sweepers are the outputs that shadows may have left something with.
+func (p *Pipeline) Sweepers() []output.Sweeper {
+	var out []output.Sweeper
+	for _, o := range p.Outputs {
+		if s, ok := o.made.(output.Sweeper); ok {
+			out = append(out, s)
 		}
 	}
 	return out

@@ -17,6 +17,7 @@ type CopyOptions struct {
 	Topics    []string // none: all that the group has offsets of
 	Overwrite bool     // the other group may have offsets, which are lost
 	Plan      bool     // nothing is committed
+	Note      string   // the metadata of the other group's offsets; "": that of those which are copied
 }
 
 // A CopyReport says which offsets a group got.
@@ -67,7 +68,9 @@ func (a *Admin) CopyOffsets(ctx context.Context, from, to string, o CopyOptions)
 	commit := kadm.Offsets{}
 	offsets.Each(func(r kadm.OffsetResponse) {
 		if r.At >= 0 && (len(o.Topics) == 0 || slices.Contains(o.Topics, r.Topic)) {
-			commit.Add(r.Offset)
+			of := r.Offset
+			of.Metadata = cmp.Or(o.Note, of.Metadata)
+			commit.Add(of)
 		}
 	})
 	if len(commit) == 0 {

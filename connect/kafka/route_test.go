@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 func routeAdmin(t testing.TB, brokers []string) *Admin {
@@ -248,4 +250,70 @@ func FuzzRoutesOfOthers(f *testing.F) {
 			t.Errorf("%q is taken", s)
 		}
 	})
+}
+
+func TestOnlyGroupsThatAShadowBeganWithAreRemoved(t *testing.T) {
+	c, ctx := newCluster(t, kfake.SeedTopics(2, "t")), t.Context()
+	a := routeAdmin(t, c.ListenAddrs())
+	commit := func(group, note string) {
+		t.Helper()
+		o := kadm.Offsets{}
+		o.Add(kadm.Offset{Topic: "t", At: 7, LeaderEpoch: -1, Metadata: note})
+		if err := a.adm.CommitAllOffsets(ctx, group, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit("g", "what the consumer says")
+	for _, hash := range []string{"v2", "v3", "v4"} {
+		if _, err := a.BeginShadow(ctx, "g", hash, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	commit("g.shadow-v2", "") // its members commit
+	if _, err := a.adm.DeleteGroup(ctx, "g.shadow-v4"); err != nil {
+		t.Fatal(err) // somebody died between the two
+	}
+	// Called alike, by others; and another group's shadow.
+	commit("g.shadow-v2.mine", "")
+	commit("g.shadow-v9.from", "somebody's")
+	commit("g.shadow-v9", "")
+	commit("h", "")
+	if _, err := a.BeginShadow(ctx, "h", "v2", nil); err != nil {
+		t.Fatal(err)
+	}
+	removed, err := a.RemoveShadows(ctx, "g", func(hash string) bool { return hash != "v3" })
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"g.shadow-v2", "g.shadow-v2.from", "g.shadow-v4.from"}, removed); d != "" {
+		t.Error(d)
+	}
+	listed, err := a.adm.ListGroups(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"g", "g.shadow-v2.mine", "g.shadow-v3", "g.shadow-v3.from", "g.shadow-v9", "g.shadow-v9.from", "h", "h.shadow-v2", "h.shadow-v2.from"}
+	if d := cmp.Diff(want, slices.Sorted(maps.Keys(listed))); d != "" {
+		t.Error(d)
+	}
+	// Who reads still is not cut off, and what says that it was a shadow stays until then.
+	member, err := kgo.NewClient(kgo.SeedBrokers(c.ListenAddrs()...), kgo.ConsumerGroup("g.shadow-v3"), kgo.ConsumeTopics("t"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := 0; n == 0; {
+		if n, err = a.ShadowReaders(ctx, "g", "v3"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if removed, err := a.RemoveShadows(ctx, "g", func(string) bool { return true }); err == nil || len(removed) > 0 {
+		t.Errorf("removed %q under a member (%v)", removed, err)
+	}
+	member.Close()
+	if n, err := a.ShadowReaders(ctx, "g", "never"); n != 0 || err != nil {
+		t.Errorf("%d members of a group that is not there, %v", n, err)
+	}
+	if removed, err := a.RemoveShadows(ctx, "g", func(string) bool { return true }); err != nil || len(removed) != 2 {
+		t.Errorf("removed %q, %v", removed, err)
+	}
 }

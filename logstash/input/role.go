@@ -14,6 +14,7 @@ import (
 // A Role is how a run of a pipeline takes part in the route of a consumer group (kafka.Route). The input kafka reads by it, and
 // outputs write by it. Nil: the pipeline takes part in none.
 type Role struct {
+	Group  string // the consumer group
 	Hash   string // of the version that this process is
 	Shadow bool   // it reads by a group of its own, and writes beside
 	// Witness keeps what outputs make that cannot be read back, while the route compares two versions; nil: it is not kept.

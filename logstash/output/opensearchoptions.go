@@ -91,7 +91,8 @@ type bulkOutput struct {
 	placed   bool        // the index may come from [@metadata][_ingest_document]
 	metadata bool        // [@metadata][_ingest_document] and [@metadata][target_ingest_pipeline] count
 	ids      bool        // documents are told by where their records are from
-	prefix   string      // of indices
+	prefix   string      // of indices; "": it does not write in shadow
+	mark     shadowMark  // of what it makes in shadow
 	strict   bool        // an index with a reference that is not replaced is a dead letter
 
 	fingerprints []string // of authorities that are trusted
@@ -321,17 +322,22 @@ func (b *bulkOutput) encrypted() bool {
 	return slices.ContainsFunc(b.endpoint.URLs, func(u string) bool { return strings.HasPrefix(u, "https://") })
 }
 
-// Open implements Output.
-func (b *bulkOutput) Open(r *Run) (stream.Sink, error) {
+// dial gives a client of the hosts.
+func (b *bulkOutput) dial() (*opensearch.Client, error) {
 	e := b.endpoint
 	if b.encrypted() {
 		conf, err := b.tls.Client()
 		if err != nil {
-			return stream.Sink{}, err
+			return nil, err
 		}
 		e.TLS = opensearch.Trust(conf, b.fingerprints)
 	}
-	c, err := e.Dial(context.Background())
+	return e.Dial(context.Background())
+}
+
+// Open implements Output.
+func (b *bulkOutput) Open(r *Run) (stream.Sink, error) {
+	c, err := b.dial()
 	if err != nil {
 		return stream.Sink{}, err
 	}
@@ -339,9 +345,15 @@ func (b *bulkOutput) Open(r *Run) (stream.Sink, error) {
 	if o.Log = r.Log; o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	o.Begin = b.begin
+	var sink flow.Sink
+	if b.prefix == "" {
+		o.Begin = b.begin
+		sink = opensearch.NewEvents(c, o)
+	} else {
+		sink = &marking{Sink: opensearch.NewEvents(c, o), client: c, begin: b.begin, mark: b.mark, log: o.Log, known: map[string]bool{}}
+	}
 	return stream.Sink{
-		Sink: opensearch.NewEvents(c, o), InOrder: r.Ordered,
+		Sink: sink, InOrder: r.Ordered,
 		Retry: flow.Retry{First: seconds(b.RetryInitialInterval), Max: seconds(max(b.RetryInitialInterval, b.RetryMaxInterval))},
 		Dead:  opensearch.DocumentOf,
 	}, nil

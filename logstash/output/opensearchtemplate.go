@@ -31,6 +31,7 @@ type template struct {
 	log        *slog.Logger
 	prefix     string // of the template's name and of what it matches
 	alias      string // of a rollover alias that is a plain index here
+	mark       shadowMark
 }
 
 // install puts the template where it is not yet, or where it is to be replaced.
@@ -53,6 +54,9 @@ func (t *template) install(ctx context.Context, c *opensearch.Client, info opens
 	if t.prefix != "" {
 		name = t.prefix + name
 		t.besides(body)
+		mark := t.mark
+		mark.Name = name
+		mark.marked(body, composable)
 	}
 	at := "/_template/"
 	if composable {

@@ -102,7 +102,8 @@ func (b *bulkOutput) routed(role *input.Role) {
 	b.ids = b.DocumentID == nil
 	if role.Shadow {
 		b.prefix = role.Prefix()
-		b.template.prefix = b.prefix
+		b.mark = shadowMark{Group: role.Group, Hash: role.Hash}
+		b.template.prefix, b.template.mark = b.prefix, b.mark
 		if b.lifetime != nil {
 			b.template.alias = b.lifetime.alias
 			b.lifetime = nil

@@ -144,7 +144,7 @@ func (b *brokers) route() *kafka.Route {
 func (b *brokers) is(want kafka.Route) {
 	b.t.Helper()
 	got := b.route()
-	if got == nil || got.Canary != want.Canary || got.Stable != want.Stable || got.Weight != want.Weight || got.Mirror != want.Mirror {
+	if got == nil || got.Canary != want.Canary || got.Stable != want.Stable || got.Weight != want.Weight || got.Mirror != want.Mirror || got.Ended != want.Ended {
 		b.t.Errorf("the route is %+v, want %+v", got, want)
 	}
 }
@@ -263,7 +263,13 @@ func TestTheRouterFollowsARolloutFromTheFirstVersionToAPromotion(t *testing.T) {
 	aborted := at(1)
 	aborted.Status.Abort = true
 	must(t, r.SetWeight(aborted, 0, nil))
-	b.is(kafka.Route{Canary: "v4", Stable: "v2"})
+	b.is(kafka.Route{Canary: "v4", Stable: "v2", Ended: true})
+	must(t, r.UpdateHash(aborted, "v4", "v2", nil)) // and again and again
+	must(t, r.RemoveManagedRoutes(aborted))
+	b.is(kafka.Route{Canary: "v4", Stable: "v2", Ended: true})
+	must(t, r.UpdateHash(at(1), "v4", "v2", nil)) // somebody tries it again
+	must(t, r.SetWeight(at(1), 0, nil))
+	b.is(kafka.Route{Canary: "v4", Stable: "v2", Mirror: true})
 }
 
 func TestTheRouterIsCheapHoweverOftenItIsAsked(t *testing.T) {

@@ -154,6 +154,7 @@ func (r *router) UpdateHash(ro *v1alpha1.Rollout, canary, stable string, _ []v1a
 			to.Canary, to.Weight, to.Mirror = canary, 0, canary != "" && mirrors(ro)
 		}
 		to.Stable = stable
+		givenUp(ro, to)
 	})
 }
 
@@ -164,6 +165,7 @@ func (r *router) SetWeight(ro *v1alpha1.Rollout, weight int32, _ []v1alpha1.Weig
 			to.Weight = 0
 		}
 		to.Mirror = to.Weight == 0 && to.Canary != "" && mirrors(ro)
+		givenUp(ro, to)
 	})
 }
 
@@ -192,7 +194,15 @@ func (r *router) SetMirrorRoute(ro *v1alpha1.Rollout, _ *v1alpha1.SetMirrorRoute
 func (r *router) RemoveManagedRoutes(ro *v1alpha1.Rollout) types.RpcError { return r.mirror(ro) }
 
 func (r *router) mirror(ro *v1alpha1.Rollout) types.RpcError {
-	return r.change(ro, func(to *kafka.Route) { to.Mirror = to.Canary != "" && to.Weight == 0 && mirrors(ro) })
+	return r.change(ro, func(to *kafka.Route) {
+		to.Mirror = to.Canary != "" && to.Weight == 0 && mirrors(ro)
+		givenUp(ro, to)
+	})
+}
+
+// givenUp says in the route whether the canary was: a Rollout is aborted, and its canary has nothing any more.
+func givenUp(ro *v1alpha1.Rollout, to *kafka.Route) {
+	to.Ended = ro.Status.Abort && to.Canary != "" && to.Weight == 0 && !to.Mirror
 }
 
 // mirrors reports that a Rollout is at a step at which its canary reads in shadow: the last setMirrorRoute up to it has a match and

@@ -119,6 +119,7 @@ func routes() []route {
 		{"GET", "/_template", "get_template", patience + " local flat_settings", nil, (*Server).getFromShelf},
 		{"GET|HEAD", "/_template/{name}", "get_template", patience + " local flat_settings", nil, (*Server).getFromShelf},
 		{"PUT|POST", "/_template/{name}", "put_template", patience + " create order cause", nil, (*Server).putOnShelf},
+		{"DELETE", "/_template/{name}", "delete_template", patience, nil, (*Server).takeOffShelf},
 		{"GET", "/_component_template", "get_component_template", patience + " local flat_settings", nil, (*Server).getFromShelf},
 		{"GET|HEAD", "/_component_template/{name}", "get_component_template", patience + " local flat_settings", nil, (*Server).getFromShelf},
 		{"PUT|POST", "/_component_template/{name}", "put_component_template", patience + " create order cause", nil, (*Server).putOnShelf},
