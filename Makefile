@@ -28,10 +28,14 @@ test-servers: ## the long test: real Elasticsearch, OpenSearch and Kafka, read a
 	NARU_SERVERS=$${NARU_SERVERS:-all} NARU_TEST_KILLS=$${NARU_TEST_KILLS:-100} \
 		$(GO) test -tags servers -v -count=1 -timeout 6h -run 'TestServers|TestKillNine|SideBySide' ./internal/testbed ./connect/opensearch/... ./connect/kafka ./estate/... ./migrate/... ./logstash/... ./operator/... ./cli
 
-test-argo: ## the operator with the real Argo CD and Argo Rollouts, which it builds first (a quarter of an hour); ARGO=warm builds nothing, and skips
-	@if [ "$(ARGO)" != warm ]; then internal/testbed/argo/build.sh; elif ! CHECK=built internal/testbed/argo/build.sh; then \
-		echo "what needs Argo CD or Argo Rollouts is skipped: they are not in the cache, and ARGO=warm builds nothing"; fi
-	$(GO) test -tags argo -v -count=1 -timeout 60m -run TestArgo ./internal/testbed/gitops ./deploy/... ./operator/... ./examples/...
+# What shows in under a minute that Argo CD takes what is here.
+ARGO_SHORT := ^(TestArgoBringsACommitToTheCluster|TestArgoCDUnderstandsTheCustomizations)$$
+
+test-argo: ## the operator with the real Argo CD and Argo Rollouts, which it builds first (a quarter of an hour); ARGO=warm builds nothing, and skips; ARGO=short: two tests of it, with what is built
+	@if [ "$(ARGO)" != warm ] && [ "$(ARGO)" != short ]; then internal/testbed/argo/build.sh; elif ! CHECK=built internal/testbed/argo/build.sh; then \
+		echo "what needs Argo CD or Argo Rollouts is skipped: they are not in the cache, and ARGO=$(ARGO) builds nothing"; fi
+	$(GO) test -tags argo -v -count=1 -timeout 60m -run '$(if $(filter short,$(ARGO)),$(ARGO_SHORT),TestArgo)' \
+		./internal/testbed/gitops ./deploy/... $(if $(filter short,$(ARGO)),,./operator/... ./examples/...)
 
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch
