@@ -525,6 +525,12 @@ func (c *Client) authorize(h *host, req *http.Request, body []byte) error {
 	return nil
 }
 
+// signs reports that requests need their whole body to be authorized.
+func (c *Client) signs() bool {
+	_, ok := c.auth.(*sigV4)
+	return ok
+}
+
 // url gives a path's address at a host.
 func (c *Client) url(h *host, path string) string {
 	switch {

@@ -426,7 +426,7 @@ func (w *eventWriting) there(action []byte, i int) bool {
 // An exchange is a request and its answer.
 type exchange struct {
 	recs   []flow.Record
-	body   *[]byte // what is sent
+	body   *[]byte // what is sent; nil: the records as they are
 	bytes  int     // before compression
 	sent   atomic.Bool
 	tries  atomic.Int32 // how often it was begun to be sent
@@ -448,24 +448,29 @@ func (s *Events) give(e *exchange) {
 // exchange sends records and reads the answer, which is valid until give.
 func (s *Events) exchange(ctx context.Context, e *exchange) error {
 	s.stats.Requests.Add(1)
-	room, _ := s.room.Get().(*[]byte)
-	e.body = room
-	if err := s.compose(e); err != nil {
-		return err
+	for i := range e.recs {
+		e.bytes += len(e.recs[i].Body)
 	}
-	s.stats.Bytes.Add(int64(len(*e.body)))
+	if s.o.Compression > 0 || s.client.signs() {
+		if err := s.compose(e); err != nil {
+			return err
+		}
+		s.stats.Bytes.Add(int64(len(*e.body)))
+	} else {
+		s.stats.Bytes.Add(int64(e.bytes))
+	}
+	lent := &lent{recs: e.recs}
+	defer lent.takeBack()
 	_, err := someHost(ctx, s.client, &Request{Method: http.MethodPost, Path: s.o.Path}, func(h *host) (struct{}, error) {
-		return struct{}{}, s.post(ctx, h, e)
+		return struct{}{}, s.post(ctx, h, e, lent)
 	})
 	return err
 }
 
 // compose makes the body.
 func (s *Events) compose(e *exchange) error {
+	e.body, _ = s.room.Get().(*[]byte)
 	b := (*e.body)[:0]
-	for i := range e.recs {
-		e.bytes += len(e.recs[i].Body)
-	}
 	if s.o.Compression == 0 {
 		b = slices.Grow(b, e.bytes)
 		for i := range e.recs {
@@ -494,7 +499,7 @@ func (s *Events) compose(e *exchange) error {
 const eventsPatience = 5 * time.Minute
 
 // post sends a body to a host and reads the answer.
-func (s *Events) post(ctx context.Context, h *host, e *exchange) error {
+func (s *Events) post(ctx context.Context, h *host, e *exchange, lent *lent) error {
 	patience := cmp.Or(s.client.timeout, eventsPatience)
 	ctx, cancel := context.WithTimeoutCause(ctx, patience, errSlow)
 	defer cancel()
@@ -502,14 +507,19 @@ func (s *Events) post(ctx context.Context, h *host, e *exchange) error {
 	if err != nil {
 		return err
 	}
-	body := *e.body
-	req.Body = &wholeBody{b: body, sent: &e.sent}
-	req.GetBody = func() (io.ReadCloser, error) { // when the connection turns out to be dead before anything was sent
-		e.tries.Add(1)
-		return &wholeBody{b: body, sent: &e.sent}, nil
+	var body []byte
+	open := func() io.ReadCloser { return &lentBody{of: lent} }
+	req.ContentLength = int64(e.bytes)
+	if e.body != nil {
+		body = *e.body
+		req.ContentLength = int64(len(body))
+		open = func() io.ReadCloser {
+			e.tries.Add(1)
+			return &wholeBody{b: body, sent: &e.sent}
+		}
 	}
-	e.tries.Add(1)
-	req.ContentLength = int64(len(body))
+	req.Body = open()
+	req.GetBody = func() (io.ReadCloser, error) { return open(), nil } // when the connection turns out to be dead before anything was sent
 	req.Header["Accept"] = acceptJSON
 	req.Header["User-Agent"] = userAgent
 	req.Header["Content-Type"] = ndjson

@@ -1,9 +1,14 @@
 package opensearch
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,5 +81,76 @@ func TestARefusalSaysWhetherWhatWasSentCanEverBeTaken(t *testing.T) {
 	}
 	if oversize(&StatusError{Status: http.StatusBadRequest, Reason: "coordinating_operation_bytes=2, max_coordinating_and_primary_bytes=1"}) {
 		t.Error("a refusal for another reason")
+	}
+}
+
+func TestRecordsAreTakenBackOnceNobodyReadsThem(t *testing.T) {
+	recs := []flow.Record{{Body: bytes.Repeat([]byte("a"), 10_000)}, {Body: bytes.Repeat([]byte("b"), 10_000)}}
+	want := append(bytes.Clone(recs[0].Body), recs[1].Body...)
+	of := &lent{recs: recs}
+	body := &lentBody{of: of}
+	near, far := net.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		_, err := body.writeTo(near)
+		written <- errors.Join(err, near.Close())
+	}()
+	got := make([]byte, 1)
+	if _, err := io.ReadFull(far, got); err != nil { // it has begun
+		t.Fatal(err)
+	}
+	back := make(chan struct{})
+	go func() {
+		of.takeBack()
+		for _, r := range recs {
+			copy(r.Body, bytes.Repeat([]byte("X"), len(r.Body))) // another batch's
+		}
+		close(back)
+	}()
+	select {
+	case <-back:
+		t.Error("they are taken back while they are written")
+	case <-time.After(50 * time.Millisecond):
+	}
+	rest, err := io.ReadAll(far)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
+	}
+	<-back
+	if !bytes.Equal(append(got, rest...), want) {
+		t.Error("bytes of another batch were sent")
+	}
+	for _, b := range []*lentBody{body, {of: of}} {
+		if n, err := b.Read(make([]byte, 10)); n > 0 || !errors.Is(err, errTakenBack) {
+			t.Errorf("then %d bytes can be read: %v", n, err)
+		}
+		if n, err := b.writeTo(near); n > 0 || !errors.Is(err, errTakenBack) {
+			t.Errorf("then %d bytes can be written: %v", n, err)
+		}
+	}
+}
+
+func TestABodyIsReadInPiecesOfAnySize(t *testing.T) {
+	recs := []flow.Record{{Body: []byte("abc")}, {}, {Body: []byte("de")}, {Body: []byte("fghijklm")}}
+	for size := 1; size < 20; size++ {
+		b := &lentBody{of: &lent{recs: recs}}
+		var got []byte
+		piece := make([]byte, size)
+		for {
+			n, err := b.Read(piece)
+			got = append(got, piece[:n]...)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil || n == 0 {
+				t.Fatalf("%d bytes: %v", n, err)
+			}
+		}
+		if string(got) != "abcdefghijklm" {
+			t.Errorf("in pieces of %d: %q", size, got)
+		}
 	}
 }
