@@ -1,6 +1,9 @@
 package flow
 
-import "slices"
+import (
+	"slices"
+	"unsafe"
+)
 
 // A Batch is the unit of work, of acknowledgement and of memory. A reader appends to Records; the bytes of
 // the records live in the batch's arena.
@@ -54,6 +57,18 @@ func (b *Batch) Copy(p []byte) []byte {
 
 // Bytes is what the arena holds: the batch's weight in the engine's byte budget.
 func (b *Batch) Bytes() int { return b.bytes }
+
+// Kept is about what an empty batch holds of memory for its next records.
+func (b *Batch) Kept() int {
+	n := cap(b.Records) * recordBytes
+	for _, block := range b.free {
+		n += cap(block)
+	}
+	return n
+}
+
+// recordBytes is what a Record takes beside its bytes.
+const recordBytes = int(unsafe.Sizeof(Record{}))
 
 // Full reports that a reader should stop filling b.
 func (b *Batch) Full() bool {

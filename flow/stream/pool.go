@@ -10,10 +10,11 @@ import (
 type pool struct {
 	limit int64 // of bytes
 	most  int   // of jobs on their way
-	keep  int   // of those that are not
+	keep  int   // of those that are not, however large
 
 	mu      sync.Mutex // guards what follows
-	idle    []*job
+	idle    []*job     // what was used last is used next; a job's weight is what it keeps
+	spare   int64      // weight of idle
 	alive   int
 	weight  int64
 	shares  []int // of alive, those of each input
@@ -65,7 +66,9 @@ func (p *pool) take(ctx context.Context, input int, blocked *Clock) (*job, error
 		return newJob(), nil
 	}
 	j := p.idle[last]
-	p.idle = p.idle[:last]
+	p.idle[last], p.idle = nil, p.idle[:last]
+	p.spare -= j.weight
+	j.weight = 0
 	return j, nil
 }
 
@@ -124,7 +127,10 @@ func (p *pool) put(j *job) {
 	defer p.mu.Unlock()
 	p.weight -= weight
 	p.give(input, -1)
-	if len(p.idle) < p.keep {
+	// One that is thrown away is made anew soon, where sinks write several batches together.
+	if kept := int64(j.batch.Kept()); len(p.idle) < p.keep || p.weight+p.spare+kept <= p.limit+p.limit/4 {
+		j.weight = kept
+		p.spare += kept
 		p.idle = append(p.idle, j)
 	}
 	p.grant()
