@@ -213,6 +213,7 @@ func (p *partition) Read(_ context.Context, b *flow.Batch) error {
 			if !r.Attrs.IsControl() {
 				p.add(b, r)
 			}
+			r.Recycle()
 		}
 		if i < len(chunk) {
 			p.chunks[0] = chunk[i:]

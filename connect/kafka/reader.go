@@ -17,10 +17,10 @@ import (
 // Reading are the options that a Group and a Range have in common. The zero value works.
 type Reading struct {
 	ReadUncommitted bool          `json:"readUncommitted,omitempty" doc:"also give records of transactions that are not, or never, committed"`
-	MemoryBytes     int64         `json:"memoryBytes,omitempty" doc:"most bytes that are fetched and not yet taken; the default is 32 MiB. Beside it each broker may have one answer on its way"`
+	MemoryBytes     int64         `json:"memoryBytes,omitempty" doc:"most bytes that are fetched and not yet taken; the default is 8 MiB. Beside it each broker may have one answer on its way"`
 	FetchMinBytes   int32         `json:"fetchMinBytes,omitempty" doc:"how much a broker should gather before it answers; the default is 1"`
 	FetchMaxWait    time.Duration `json:"fetchMaxWait,omitempty" doc:"how long a broker waits for fetchMinBytes; the default is 500ms"`
-	FetchMaxBytes   int32         `json:"fetchMaxBytes,omitempty" doc:"most compressed bytes of a broker's answer; the default is a quarter of memoryBytes, up to 16 MiB. A larger record still comes"`
+	FetchMaxBytes   int32         `json:"fetchMaxBytes,omitempty" doc:"most compressed bytes of a broker's answer; the default is a quarter of memoryBytes, up to 16 MiB, and less while that is enough to keep up. A larger record still comes"`
 	PartitionBytes  int32         `json:"partitionBytes,omitempty" doc:"most compressed bytes of one partition in an answer; the default is 1 MiB. A larger record still comes"`
 	BatchBytes      int           `json:"batchBytes,omitempty" doc:"most bytes that one batch of producers may become when it is decompressed: a guard against bombs; the default is 256 MiB"`
 	MetadataMaxAge  time.Duration `json:"metadataMaxAge,omitempty" doc:"after how long new topics and partitions are noticed; the default is 1m"`
@@ -57,7 +57,7 @@ func orElse[T int | int32 | int64 | time.Duration](v, otherwise T) T {
 	return v
 }
 
-func (r *Reading) memory() int64 { return orElse(r.MemoryBytes, 32<<20) }
+func (r *Reading) memory() int64 { return orElse(r.MemoryBytes, 8<<20) }
 
 // fetchBytes is how much an answer of a broker may have, and how much of one partition.
 func (r *Reading) fetchBytes() (all, one int32) {
@@ -69,6 +69,7 @@ func (r *Reading) fetchBytes() (all, one int32) {
 func (r *Reading) bounds() []kgo.Opt {
 	age := orElse(r.MetadataMaxAge, time.Minute)
 	fetch, one := r.fetchBytes()
+	memory := &recycler{}
 	options := []kgo.Opt{
 		kgo.FetchMinBytes(orElse(r.FetchMinBytes, 1)),
 		kgo.FetchMaxWait(orElse(r.FetchMaxWait, 500*time.Millisecond)),
@@ -78,6 +79,7 @@ func (r *Reading) bounds() []kgo.Opt {
 		kgo.MaxDecompressBatchBytes(orElse(r.BatchBytes, 256<<20)),
 		kgo.MetadataMaxAge(age),
 		kgo.MetadataMinAge(min(age, 2500*time.Millisecond)),
+		kgo.WithPools(memory), kgo.WithHooks(memory),
 	}
 	if !r.ReadUncommitted {
 		options = append(options, kgo.FetchIsolationLevel(kgo.ReadCommitted()))
@@ -167,7 +169,8 @@ const starvation = time.Second
 
 // poll fetches until ctx is done. It returns an error if that makes no sense any more.
 func (r *reader) poll(ctx context.Context) error {
-	paused, size := map[tp]*partition{}, sizing{r: r}
+	paused, size := map[tp]*partition{}, sizing{r: r, less: 2}
+	size.ask()
 	for ctx.Err() == nil {
 		r.resume(paused)
 		if !r.waitRoom(ctx, paused) {
@@ -181,7 +184,7 @@ func (r *reader) poll(ctx context.Context) error {
 			time.AfterFunc(starvation, cancel)
 		}
 		fetches := r.client.PollRecords(one, 0)
-		got := 0
+		got, starved := 0, r.held.Load() == 0
 		r.mu.Lock()
 		fetches.EachPartition(func(f kgo.FetchTopicPartition) {
 			if p := r.parts[tp{f.Topic, f.Partition}]; p != nil {
@@ -195,7 +198,7 @@ func (r *reader) poll(ctx context.Context) error {
 		r.polled.Broadcast()
 		r.mu.Unlock()
 		cancel()
-		size.fit(got)
+		size.fit(got, starved)
 		for _, f := range fetches.Errors() {
 			if err := r.complain(f); err != nil {
 				return err
@@ -213,23 +216,28 @@ func (r *reader) readable(f *kgo.FetchTopicPartition) int64 {
 	return f.HighWatermark
 }
 
-// sizing asks brokers for less at a time when what they send becomes much more once it is decompressed.
+// sizing asks brokers for as much at a time as is needed to keep up: small answers while there is always something left to
+// read, larger ones when readers have to wait for them, and less again when what comes becomes much more once it is decompressed.
 type sizing struct {
 	r    *reader
 	less int // how often it was halved
 }
 
-// fit looks at what a poll gave, in bytes.
-func (s *sizing) fit(got int) {
+// fit looks at what a poll gave, in bytes, and at whether nothing was left before it.
+func (s *sizing) fit(got int, starved bool) {
 	limit := int(s.r.o.memory())
 	switch {
-	case got > limit/2 && s.less < 8:
+	case got > limit/2 && s.less < 8, got > limit/8 && !starved && s.less < 4:
 		s.less++
-	case got > 0 && got < limit/16 && s.less > 0:
+	case got > limit/16 && got < limit/4 && starved && s.less > 0, got > 0 && got < limit/64 && s.less > 4:
 		s.less--
 	default:
 		return
 	}
+	s.ask()
+}
+
+func (s *sizing) ask() {
 	all, one := s.r.o.fetchBytes()
 	s.r.client.UpdateFetchMaxBytes(max(all>>s.less, 16<<10), max(one>>s.less, 4<<10))
 }
