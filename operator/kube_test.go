@@ -98,18 +98,29 @@ func startShared(t *testing.T) {
 	testbed.Need(t, ok, missing)
 	root := testbed.Root(t)
 	binary := filepath.Join(testbed.Cache(t), "operator-test", "naru")
+	built := make(chan error, 1)
 	if given := os.Getenv("NARU_TEST_BINARY"); given != "" {
 		binary = given
-	} else if out, err := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, ".").CombinedOutput(); err != nil {
-		t.Fatalf("build naru: %v\n%s", err, out)
+		built <- nil
+	} else {
+		go func() { // while the cluster starts
+			out, err := exec.CommandContext(t.Context(), "go", "build", "-C", root, "-o", binary, ".").CombinedOutput()
+			if err != nil {
+				err = fmt.Errorf("build naru: %w\n%s", err, out)
+			}
+			built <- err
+		}()
 	}
-	k := cluster.StartKube(t, cluster.KubeOptions{Shared: true, Images: map[string]string{"proc/naru": binary}})
-	shared.kube = k
 	crds, err := filepath.Glob(filepath.Join(root, "deploy/charts/naru-crds/templates/*.yaml"))
 	if err != nil || len(crds) != 3 {
 		t.Fatalf("CRDs: %v, %v", crds, err)
 	}
-	k.ApplyFiles(t, "", crds...)
+	k := cluster.StartKube(t, cluster.KubeOptions{Shared: true, CRDs: crds, Images: map[string]string{"proc/naru": binary}})
+	if err := <-built; err != nil {
+		k.Stop()
+		t.Fatal(err)
+	}
+	shared.kube = k
 	for i, rules := range operatorRules(t, filepath.Join(root, "deploy/kustomize/operator.yaml")) {
 		name := fmt.Sprintf("naru-operator-%d", i)
 		k.Apply(t, "default", manifest(t, &rbacv1.ClusterRole{
@@ -271,8 +282,8 @@ func (b *kubeBed) list(l client.ObjectList, o ...client.ListOption) {
 	}
 }
 
-// patience is how long a test waits for what takes a second.
-const patience = 30 * time.Second
+// patience is how long a test waits for what takes seconds, on a machine that has much else to do.
+const patience = 90 * time.Second
 
 // await waits until is says "", which else says what there is instead.
 func (b *kubeBed) await(what string, is func() string) {

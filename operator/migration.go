@@ -96,7 +96,7 @@ func setupMigrations(mgr ctrl.Manager, o *Options) error {
 	if err != nil {
 		return err
 	}
-	r := &Migrations{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder("naru-migration"), Image: o.Image}
+	r := &Migrations{Client: mgr.GetClient(), Reader: mgr.GetAPIReader(), Pods: pods, Events: mgr.GetEventRecorder("naru-migration"), Image: o.Image, Interval: min(cmp.Or(o.Interval, progressInterval), progressInterval)}
 	return r.SetupWithManager(mgr)
 }
 

@@ -57,7 +57,7 @@ type Options struct {
 	MetricsToken    string // that who asks for metrics must show; "": everybody who reaches the address
 	Log             *slog.Logger
 
-	// Interval is how often pods are asked how far they are; 0: 30 s.
+	// Interval is how often pods are asked how far they are; 0: 30 s, and of Migrations 5 s, which is the longest for these.
 	Interval time.Duration
 	// Keep is how long the configuration of a revision is kept at least; 0: 10 min.
 	Keep time.Duration

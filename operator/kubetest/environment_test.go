@@ -31,7 +31,7 @@ func (b *bed) environment(t *testing.T, namespace, name string) *v1alpha1.Enviro
 func (b *bed) environmentIs(t *testing.T, namespace, name, want string) *v1alpha1.Environment {
 	t.Helper()
 	var e *v1alpha1.Environment
-	within(t, 20*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		e = b.environment(t, namespace, name)
 		is := conditions(e.Status.Conditions)
 		return is == want && e.Status.ObservedGeneration == e.Generation, is + ": " + message(e.Status.Conditions)
@@ -54,6 +54,7 @@ func sets(t *testing.T, c *opensearch.Client, pipeline string) string {
 }
 
 func TestAChangedConfigMapSecretOrSpecTakesEffectWithinSeconds(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	s, c := search(t, osfake.Options{Username: "naru", Password: "first"})
 	ns := b.namespace(t)
@@ -97,13 +98,13 @@ spec:
 	if err := c.JSON(t.Context(), http.MethodPut, "/_ingest/pipeline/web", by, nil); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 15*time.Second, func() (bool, string) { got := sets(t, c, "web"); return got == "f0-eu", "it sets " + got })
+	within(t, patience, func() (bool, string) { got := sets(t, c, "web"); return got == "f0-eu", "it sets " + got })
 
 	var took []time.Duration
 	effect := func(want string, change func()) {
 		begun := time.Now()
 		change()
-		within(t, 15*time.Second, func() (bool, string) {
+		within(t, patience, func() (bool, string) {
 			got := sets(t, c, "web")
 			return got == want, "it sets " + got + ": " + message(b.environment(t, ns, "prod").Status.Conditions)
 		})
@@ -148,6 +149,7 @@ spec:
 }
 
 func TestANamespaceGoesAlthoughItsEnvironmentsClusterIsAway(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	s, c := search(t, osfake.Options{})
 	ns := b.namespace(t)
@@ -169,7 +171,7 @@ spec:
 	if err := b.client.Delete(t.Context(), &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns}}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 40*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		var gone corev1.Namespace
 		err := b.client.Get(t.Context(), types.NamespacedName{Name: ns}, &gone)
 		return apierrors.IsNotFound(err), fmt.Sprintf("%v", gone.Status.Conditions)
@@ -177,6 +179,7 @@ spec:
 }
 
 func TestAnEnvironmentThatIsDeletedTakesWhatItOwns(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	s, c := search(t, osfake.Options{})
 	ns := b.namespace(t)
@@ -188,11 +191,14 @@ spec:
   environment: preview
   target: {urls: [%q]}
   deletionPolicy: Delete
-  ttl: 4s
   objects: {ingest-pipelines: {web: {processors: [{set: {field: a, value: x}}]}}}
 `, s.URL())
-	within(t, 20*time.Second, func() (bool, string) { return sets(t, c, "web") == "a", "the pipeline is not there" })
-	within(t, 20*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) { return sets(t, c, "web") == "a", "the pipeline is not there" })
+	e := &v1alpha1.Environment{ObjectMeta: metav1.ObjectMeta{Name: "preview", Namespace: ns}}
+	if err := b.client.Patch(t.Context(), e, client.RawPatch(types.MergePatchType, []byte(`{"spec": {"ttl": "1s"}}`))); err != nil { // which is over
+		t.Fatal(err)
+	}
+	within(t, patience, func() (bool, string) {
 		var e v1alpha1.Environment
 		err := b.client.Get(t.Context(), types.NamespacedName{Namespace: ns, Name: "preview"}, &e)
 		return apierrors.IsNotFound(err), message(e.Status.Conditions)

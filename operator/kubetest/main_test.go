@@ -5,6 +5,7 @@ package kubetest
 import (
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"log/slog"
 	"os"
@@ -42,6 +43,12 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if f := flag.Lookup("test.parallel"); f.Value.String() == f.DefValue { // they wait for the cluster, and not for the processor
+		if err := flag.Set(f.Name, "8"); err != nil {
+			panic(err)
+		}
+	}
 	code := m.Run()
 	if b := shared.bed; b != nil {
 		b.stop()
@@ -68,11 +75,24 @@ func kube(t *testing.T) *bed {
 		t.Fatal(err)
 	}
 	program := filepath.Join(shared.dir, "naru")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/narudata/naru").CombinedOutput(); err != nil { //nolint:gosec // of this module
-		t.Fatalf("build naru: %v\n%s", err, out)
-	}
+	built := make(chan error, 1)
+	go func() { // while the cluster starts
+		out, err := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/narudata/naru").CombinedOutput() //nolint:gosec // of this module
+		if err != nil {
+			err = fmt.Errorf("build naru: %w\n%s", err, out)
+		}
+		built <- err
+	}()
 	crlog.SetLogger(logr.Discard()) // of clients that begin before the operator does
-	k := cluster.StartKube(t, cluster.KubeOptions{Shared: true, Images: map[string]string{"proc/naru": program}})
+	crds, err := filepath.Glob(filepath.Join(testbed.Root(t), "deploy", "charts", "naru-crds", "templates", "*.yaml"))
+	if err != nil || len(crds) != 3 {
+		t.Fatalf("%d definitions of kinds, %v", len(crds), err)
+	}
+	k := cluster.StartKube(t, cluster.KubeOptions{Shared: true, CRDs: crds, Images: map[string]string{"proc/naru": program}})
+	if err := <-built; err != nil {
+		k.Stop()
+		t.Fatal(err)
+	}
 	b := &bed{Kube: k}
 	scheme, err := operator.Scheme()
 	if err == nil {
@@ -82,15 +102,12 @@ func kube(t *testing.T) *bed {
 		k.Stop()
 		t.Fatal(err)
 	}
-	crds, err := filepath.Glob(filepath.Join(testbed.Root(t), "deploy", "charts", "naru-crds", "templates", "*.yaml"))
-	if err != nil || len(crds) != 3 {
-		t.Fatalf("%d definitions of kinds, %v", len(crds), err)
-	}
-	k.ApplyFiles(t, "", crds...)
 	ctx, cancel := context.WithCancel(context.Background())
 	over := make(chan error, 1)
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelError + 1}))
-	go func() { over <- operator.Run(ctx, k.Config(), operator.Options{Image: "proc/naru", Log: log}) }()
+	go func() {
+		over <- operator.Run(ctx, k.Config(), operator.Options{Image: "proc/naru", Interval: 500 * time.Millisecond, Log: log})
+	}()
 	b.stop = func() {
 		cancel()
 		if err := <-over; err != nil {
@@ -119,6 +136,9 @@ func (b *bed) apply(t *testing.T, namespace, manifests string, args ...any) {
 	t.Helper()
 	b.Apply(t, namespace, fmt.Appendf(nil, manifests, args...))
 }
+
+// patience is how long tests wait for what takes seconds, on a machine that has much else to do.
+const patience = 90 * time.Second
 
 // within waits until f is true, and fails with what it says otherwise.
 func within(t *testing.T, patience time.Duration, f func() (bool, string)) {

@@ -40,7 +40,7 @@ func (b *bed) migration(t *testing.T, namespace, name string) *v1alpha1.Migratio
 func (b *bed) becomes(t *testing.T, namespace, name string, phase v1alpha1.MigrationPhase, want string) *v1alpha1.Migration {
 	t.Helper()
 	var m *v1alpha1.Migration
-	within(t, 40*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		m = b.migration(t, namespace, name)
 		is := conditions(m.Status.Conditions)
 		return m.Status.Phase == phase && is == want, fmt.Sprintf("%s %s: %s", m.Status.Phase, is, message(m.Status.Conditions))
@@ -112,6 +112,7 @@ func documents(t *testing.T, c *opensearch.Client, index string) int64 {
 }
 
 func TestAMigrationOutlivesAKilledPodAndAPauseAndSwitchesAliasesWhenItMay(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	s, c := search(t, osfake.Options{Username: "naru", Password: "hunter2"})
 	repository := filepath.Join(testbed.Fixture(t, "os29"), "main")
@@ -127,7 +128,7 @@ kind: Migration
 metadata: {name: move}
 spec:
   from: {snapshot: {url: %q, snapshot: snap-2}}
-  to: {opensearch: {urls: [%q], rate: 120/s}}
+  to: {opensearch: {urls: [%q], rate: 400/s}}
   indices: [logs-2019, best, churn, zstd]
   parallelism: 3
   cutover: {aliases: {logs: logs-*, all: "best,zstd"}}
@@ -137,7 +138,7 @@ spec:
     - {name: NARU_PASSWORD, valueFrom: {secretKeyRef: {name: target, key: password}}}
 `, repository, s.URL())
 	var m *v1alpha1.Migration
-	within(t, 40*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		m = b.migration(t, ns, "move")
 		p := m.Status.Progress
 		return p != nil && p.Records.Read > 0 && p.Parts.Done > 0 && p.Pods == 3, string(m.Status.Phase) + ": " + message(m.Status.Conditions)
@@ -163,7 +164,7 @@ spec:
 	// Then it is suspended: no pods, and what they had is saved.
 	b.annotate(t, m, v1alpha1.SuspendedAnnotation, "true")
 	m = b.becomes(t, ns, "move", v1alpha1.MigrationSuspended, "-/Suspended")
-	within(t, 20*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		for _, p := range b.pods(t, m, "carry") {
 			if p.Status.Phase == corev1.PodRunning {
 				return false, p.Name + " runs"
@@ -223,6 +224,7 @@ spec:
 }
 
 func TestAMigrationWhoseTargetHasSomethingElseIsNotReadyUntilItIsMended(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	s, c := search(t, osfake.Options{})
 	truth := testbed.Truth(t, "os29", "snap-3")["best"][0]
@@ -272,7 +274,7 @@ spec:
 		t.Fatal(err)
 	}
 	b.annotate(t, m, v1alpha1.ReconcileAtAnnotation, "2026-11-24T11:00")
-	within(t, 20*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		m = b.migration(t, ns, "broken")
 		return meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.CutOver), asJSON(t, m.Status)
 	})
@@ -297,6 +299,7 @@ func (b *bed) pinned(t *testing.T, ns string) {
 }
 
 func TestWhatCannotBeCarriedWholeWaitsForApproval(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	ns := b.namespace(t)
 	archive := filepath.Join(t.TempDir(), "archive")
@@ -321,6 +324,7 @@ spec:
 }
 
 func TestWhatAMigrationCannotDoIsSaidBeforeAnythingRuns(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	ns := b.namespace(t)
 	for name, c := range map[string]struct{ spec, want string }{
@@ -335,7 +339,7 @@ func TestWhatAMigrationCannotDoIsSaidBeforeAnythingRuns(t *testing.T) {
 	} {
 		b.apply(t, ns, "apiVersion: naru.dev/v1alpha1\nkind: Migration\nmetadata: {name: %s}\nspec: %s", name, c.spec)
 		var m *v1alpha1.Migration
-		within(t, 20*time.Second, func() (bool, string) {
+		within(t, patience, func() (bool, string) {
 			m = b.migration(t, ns, name)
 			return conditions(m.Status.Conditions) == "Stalled/InvalidSpec", name + ": " + conditions(m.Status.Conditions)
 		})
@@ -350,6 +354,7 @@ func TestWhatAMigrationCannotDoIsSaidBeforeAnythingRuns(t *testing.T) {
 }
 
 func TestWhyPodsFailIsInTheStatusWhileTheyAreTriedAgainAndDeletingEndsThem(t *testing.T) {
+	t.Parallel()
 	b := kube(t)
 	ns := b.namespace(t)
 	b.apply(t, ns, `
@@ -358,7 +363,7 @@ kind: Migration
 metadata: {name: nowhere}
 spec: {from: {snapshot: {url: /no/such/repository}}, to: {ndjson: {dir: /tmp/x}}}
 `)
-	within(t, 20*time.Second, func() (bool, string) {
+	within(t, patience, func() (bool, string) {
 		m := b.migration(t, ns, "nowhere")
 		got := message(m.Status.Conditions)
 		return conditions(m.Status.Conditions) == "Reconciling/Planning" && strings.Contains(got, "no such file or directory"), got
@@ -367,7 +372,7 @@ spec: {from: {snapshot: {url: /no/such/repository}}, to: {ndjson: {dir: /tmp/x}}
 	if err := b.client.Delete(t.Context(), m); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 50*time.Second, func() (bool, string) { // the garbage collector looks for new kinds every 30 s
+	within(t, patience, func() (bool, string) {
 		var jobs batchv1.JobList
 		if err := b.client.List(t.Context(), &jobs, client.InNamespace(ns)); err != nil {
 			t.Fatal(err)

@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/connect/opensearch/osfake"
@@ -71,7 +70,7 @@ spec:
     - {name: AWS_SECRET_ACCESS_KEY, valueFrom: {secretKeyRef: {name: aws, key: key}}}
 `, source.URL(), target)
 			var m *v1alpha1.Migration
-			within(t, time.Minute, func() (bool, string) {
+			within(t, patience, func() (bool, string) {
 				m = b.migration(t, ns, "move")
 				p := m.Status.Progress
 				return m.Status.Phase == v1alpha1.MigrationCarrying && p != nil && p.Parts.Done > 0 && p.Parts.Done < p.Parts.Total && p.Records.Delivered == 100,

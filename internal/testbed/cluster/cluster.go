@@ -41,6 +41,9 @@ type KubeOptions struct {
 	Images map[string]string
 	// APIArgs are more arguments of kube-apiserver, like --emulated-version=kube=1.34.
 	APIArgs []string
+	// CRDs are files with definitions of kinds that are there from the start. The garbage collector looks for kinds that come later every
+	// 30 s only, and leaves what belongs to them until then.
+	CRDs []string
 	// Shared leaves it running when the test ends: whoever asks for it calls Stop, in TestMain say. It ends with the process anyhow.
 	Shared bool
 }
@@ -176,6 +179,9 @@ func (k *Kube) start(bin string, o *KubeOptions) (err error) {
 	if err := k.wait("/readyz"); err != nil {
 		return err
 	}
+	if err := k.applyFiles(context.Background(), "", o.CRDs...); err != nil {
+		return err
+	}
 	if err := k.launch("kube-controller-manager", filepath.Join(bin, "kube-controller-manager"), "--kubeconfig="+k.kubeconfig, "--bind-address=127.0.0.1",
 		"--secure-port="+ports[3], "--leader-elect=false", "--cert-dir="+filepath.Join(k.Dir, "certs-kcm"), "--kube-api-qps=200", "--kube-api-burst=400",
 		"--service-account-private-key-file="+p.file("sa.key"), "--root-ca-file="+p.file("ca.crt"), "--use-service-account-credentials=false",
@@ -262,15 +268,21 @@ func (k *Kube) Apply(tb testing.TB, namespace string, manifests ...[]byte) {
 // ApplyFiles applies files, as Apply does.
 func (k *Kube) ApplyFiles(tb testing.TB, namespace string, files ...string) {
 	tb.Helper()
+	if err := k.applyFiles(tb.Context(), namespace, files...); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func (k *Kube) applyFiles(ctx context.Context, namespace string, files ...string) error {
 	var manifests [][]byte
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {
-			tb.Fatal(err)
+			return err
 		}
 		manifests = append(manifests, text)
 	}
-	k.Apply(tb, namespace, manifests...)
+	return k.apply(ctx, namespace, manifests...)
 }
 
 func (k *Kube) apply(ctx context.Context, namespace string, manifests ...[]byte) error {
