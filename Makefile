@@ -40,10 +40,11 @@ test-argo: ## the operator with the real Argo CD and Argo Rollouts, which it bui
 check: fmt lint vuln stale ## what CI requires beside the tests
 	$(GO) test ./internal/arch
 
-fmt: ## gofmt and vet
+fmt: ## gofmt and vet, also of what other systems compile
 	@out="$$(gofmt -l $$(git ls-files --cached --others --exclude-standard '*.go'))"; \
 	if [ -n "$$out" ]; then echo "not formatted (gofmt -w them):"; echo "$$out"; exit 1; fi
 	$(GO) vet ./...
+	for os in windows darwin; do GOOS=$$os $(GO) vet ./... || exit 1; done
 
 lint: ## golangci-lint, pinned in tools/go.mod
 	$(TOOL) golangci-lint run ./...

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -22,6 +21,7 @@ import (
 	"github.com/narudata/naru/connect/opensearch/osfake"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/format/filebeat"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // quiet is the log of the server of others, which tells of each connection.
@@ -106,8 +106,11 @@ func TestARegistryOfFilebeatIsTakenOverAndNoLineIsReadTwiceOrMissed(t *testing.T
 		if err != nil {
 			t.Fatal(err)
 		}
-		st := info.Sys().(*syscall.Stat_t)
-		return st.Ino, uint64(st.Dev) //nolint:unconvert // of another size elsewhere
+		ino, dev, ok := proc.Inode(info)
+		if !ok {
+			t.Skip("this system has no inodes")
+		}
+		return ino, dev
 	}
 	var ops string
 	state := func(n int, input, name, source string, offset int) {

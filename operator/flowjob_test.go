@@ -23,6 +23,7 @@ import (
 
 	"github.com/narudata/naru/connect/opensearch/osfake"
 	"github.com/narudata/naru/internal/testbed"
+	"github.com/narudata/naru/internal/testbed/proc"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -288,7 +289,7 @@ func TestAnotherOperatorTakesOver(t *testing.T) {
 	start := func() *exec.Cmd {
 		cmd := b.naru("operator", "--kubeconfig", kubeconfig, "--namespace", b.namespace, "--image", "proc/naru", "--leader-elect", "--leader-elect-namespace", b.namespace)
 		cmd.Env = append(os.Environ(), "KUBECONFIG=")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		proc.Group(cmd)
 		var said strings.Builder
 		cmd.Stderr = &said
 		if err := cmd.Start(); err != nil {

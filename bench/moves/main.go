@@ -1,3 +1,5 @@
+//go:build linux
+
 // Moves measures what happens to events on their way through Kafka while something moves: members of a group come and go, or a
 // server is restarted. It starts a broker, writes numbered events to a topic at a steady rate, starts naru processes that
 // read them, and is itself the OpenSearch that they write to, where it looks which events arrive, when, and how often.

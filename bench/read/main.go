@@ -1,3 +1,5 @@
+//go:build linux
+
 // Read drains one index of a snapshot repository with one worker, as the engine's workers do, and counts: naru's
 // side of bench.sh, beside lucene/ReadSource.java.
 //

@@ -8,11 +8,11 @@ import (
 	"errors"
 	"io"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // The benchmarks count bytes of bodies. MB/cpu-s divides them by the processor time that the whole process
@@ -33,9 +33,7 @@ func startMeter(b *testing.B) *meter {
 func (m *meter) now() (time.Duration, uint64) {
 	var stats runtime.MemStats
 	runtime.ReadMemStats(&stats)
-	var use syscall.Rusage
-	must(m.b, syscall.Getrusage(syscall.RUSAGE_SELF, &use))
-	return time.Duration(use.Utime.Nano() + use.Stime.Nano()), stats.Mallocs
+	return proc.CPU(), stats.Mallocs
 }
 
 func (m *meter) report(records int, bytes int64) {

@@ -2,10 +2,10 @@ package files
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
@@ -13,6 +13,7 @@ import (
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 func TestLinesHaveTheirOffsetAndPath(t *testing.T) {
@@ -375,7 +376,9 @@ func TestABigFileDoesNotKeepOthersWaiting(t *testing.T) {
 
 func TestAFileOfOtherNatureIsNotRead(t *testing.T) {
 	dir := t.TempDir()
-	if err := syscall.Mkfifo(filepath.Join(dir, "a.log"), 0o644); err != nil {
+	if err := proc.Fifo(filepath.Join(dir, "a.log")); errors.Is(err, errors.ErrUnsupported) {
+		t.Skip("this system has no named pipes")
+	} else if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Mkdir(filepath.Join(dir, "b.log"), 0o755); err != nil {

@@ -3,25 +3,14 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
-
-// cpu is what this process has used, user and system.
-func cpu(b *testing.B) time.Duration {
-	b.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		b.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // benchRecords is how many records a round has, of benchBytes each.
 const (
@@ -45,7 +34,7 @@ func BenchmarkConsume(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.SetBytes(benchRecords * benchBytes)
-	before, rounds := cpu(b), 0
+	before, rounds := proc.CPU(), 0
 	for b.Loop() {
 		g := quick(c.ListenAddrs(), "t")
 		g.Group = fmt.Sprint("g", rounds)
@@ -62,7 +51,7 @@ func BenchmarkConsume(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	b.ReportMetric(float64(rounds*benchRecords)/(cpu(b)-before).Seconds(), "records/CPU-s")
+	b.ReportMetric(float64(rounds*benchRecords)/(proc.CPU()-before).Seconds(), "records/CPU-s")
 }
 
 func drain(ctx context.Context, s stream.Stream, left chan<- int) {
@@ -87,7 +76,7 @@ func BenchmarkProduce(b *testing.B) {
 			p := newProducer(b, c.ListenAddrs(), Writing{Topic: "t", Compression: codec})
 			recs := benchSet()
 			b.SetBytes(benchRecords * benchBytes)
-			before, rounds := cpu(b), 0
+			before, rounds := proc.CPU(), 0
 			for b.Loop() {
 				rounds++
 				for from := 0; from < len(recs); from += 10_000 {
@@ -96,7 +85,7 @@ func BenchmarkProduce(b *testing.B) {
 					}
 				}
 			}
-			b.ReportMetric(float64(rounds*benchRecords)/(cpu(b)-before).Seconds(), "records/CPU-s")
+			b.ReportMetric(float64(rounds*benchRecords)/(proc.CPU()-before).Seconds(), "records/CPU-s")
 		})
 	}
 }

@@ -6,12 +6,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // nullServer starts bench/nullbulk, in a process of its own so that its work is not counted, and gives its address.
@@ -41,14 +40,6 @@ func nullServer(tb testing.TB) string {
 	return strings.TrimSpace(string(line[:n]))
 }
 
-func cpu(tb testing.TB) time.Duration {
-	tb.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		tb.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
 
 // BenchmarkEvents writes events of about 500 bytes to a server that only counts them. cpu-ns/event is all that this process needs
 // for an event, system calls and net/http included.
@@ -77,13 +68,13 @@ func BenchmarkEvents(b *testing.B) {
 			defer s.Close(b.Context()) //nolint:errcheck // it only ends connections
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
-			before := cpu(b)
+			before := proc.CPU()
 			for b.Loop() {
 				if err := s.Write(b.Context(), recs); err != nil {
 					b.Fatal(err)
 				}
 			}
-			b.ReportMetric(float64(cpu(b)-before)/float64(b.N*batch), "cpu-ns/event")
+			b.ReportMetric(float64(proc.CPU()-before)/float64(b.N*batch), "cpu-ns/event")
 		})
 	}
 }

@@ -7,12 +7,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"sync"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // senders is a source of streams that give events of 300 bytes, so many at a time, n in all.
@@ -80,14 +79,6 @@ func (s *sender) Ack(context.Context, flow.Position) error {
 }
 func (s *sender) Close() error { s.all.Done(); return nil }
 
-func cpu() time.Duration {
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		return 0
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
-}
-
 // BenchmarkQueue feeds streams into a queue on the disk, and reads and acknowledges at the same time.
 func BenchmarkQueue(b *testing.B) {
 	for _, c := range []Compression{Uncompressed, S2, Zstd} {
@@ -113,7 +104,7 @@ func benchmarkQueue(b *testing.B, c Compression, src *senders) {
 	b.ReportAllocs()
 	b.SetBytes(316)
 	b.ResetTimer()
-	used := cpu()
+	used := proc.CPU()
 	read := 0
 	var reader sync.WaitGroup
 	err = q.Before(src).Run(b.Context(), func(s stream.Stream) {
@@ -139,7 +130,7 @@ func benchmarkQueue(b *testing.B, c Compression, src *senders) {
 	if err != nil || read != b.N {
 		b.Fatal(err, read)
 	}
-	b.ReportMetric(float64(cpu()-used)/float64(b.N), "cpu-ns/event")
+	b.ReportMetric(float64(proc.CPU()-used)/float64(b.N), "cpu-ns/event")
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "events/s")
 	b.ReportMetric(float64(q.Stats().Syncs)/b.Elapsed().Seconds(), "syncs/s")
 	if err := q.Close(); err != nil {

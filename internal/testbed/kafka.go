@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // KafkaVersions are those that the long tests run against: today's, the last one of generation 3, and one of the age that
@@ -132,7 +134,7 @@ func (k *Kafka) launch(tb testing.TB) {
 	tb.Helper()
 	k.server = exec.Command(kafkaScript(tb), k.args...)
 	k.server.Env = append(k.environment, "TETHER=1")
-	k.server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	proc.Group(k.server)
 	k.log = &kafkaLog{serverLog: serverLog{started: make(chan struct{})}, up: make(chan struct{})}
 	k.server.Stdout, k.server.Stderr = k.log, k.log
 	if _, err := k.server.StdinPipe(); err != nil { // it ends with this process
@@ -182,7 +184,7 @@ func (k *Kafka) end() {
 // Kill ends the broker at once, as a crash does (kill -9).
 func (k *Kafka) Kill(tb testing.TB) {
 	tb.Helper()
-	if err := syscall.Kill(-k.server.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+	if err := proc.SignalGroup(k.server.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 		tb.Fatal(err)
 	}
 	<-k.ended

@@ -17,6 +17,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // Servers lists the servers that Start knows, each with its version in search/pom.xml. A name may be followed by
@@ -134,7 +136,7 @@ func (n *Node) launch(tb testing.TB) {
 	tb.Helper()
 	server := exec.Command(script(tb), n.args...)
 	server.Env = n.environment
-	server.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	proc.Group(server)
 	log := &serverLog{started: make(chan struct{})}
 	server.Stdout, server.Stderr = log, log
 	tether, err := server.StdinPipe()
@@ -187,7 +189,7 @@ func (n *Node) end() {
 // Kill ends the server at once, as a crash does (kill -9). Restart starts it again.
 func (n *Node) Kill(tb testing.TB) {
 	tb.Helper()
-	if err := syscall.Kill(-n.pid, syscall.SIGKILL); err != nil {
+	if err := proc.SignalGroup(n.pid, syscall.SIGKILL); err != nil {
 		tb.Fatal(err)
 	}
 	<-n.ended
@@ -205,7 +207,7 @@ func (n *Node) Restart(tb testing.TB) {
 // stop ends the process group of pid, which Wait will report on ended.
 func stop(pid int, ended <-chan error) {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if err := syscall.Kill(-pid, signal); errors.Is(err, syscall.ESRCH) {
+		if err := proc.SignalGroup(pid, signal); errors.Is(err, syscall.ESRCH) {
 			return
 		}
 		select {

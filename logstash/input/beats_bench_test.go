@@ -8,17 +8,16 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"syscall"
 	"testing"
 	"time"
 
+	lumber "github.com/narudata/naru/connect/beats"
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/format/lumberjack"
+	"github.com/narudata/naru/internal/testbed/proc"
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
-
-	lumber "github.com/narudata/naru/connect/beats"
 )
 
 // benchWindow is a window of documents as Filebeat sends them, and how many bytes they are.
@@ -76,7 +75,7 @@ func BenchmarkBeats(b *testing.B) {
 			sent := 0
 			b.ReportAllocs()
 			b.SetBytes(int64(size))
-			before := cpu(b)
+			before := proc.CPU()
 			for b.Loop() {
 				if _, err := client.Write(window); err != nil {
 					b.Fatal(err)
@@ -88,7 +87,7 @@ func BenchmarkBeats(b *testing.B) {
 				}
 				ack = [6]byte{}
 			}
-			spent := cpu(b) - before
+			spent := proc.CPU() - before
 			_ = client.Close()
 			cancel()
 			if err := <-done; err != nil || read != sent {
@@ -138,13 +137,4 @@ func (l *lumberInput) drain(ctx context.Context, tb testing.TB, s stream.Stream,
 			tb.Error(err)
 		}
 	}
-}
-
-func cpu(tb testing.TB) time.Duration {
-	tb.Helper()
-	var u syscall.Rusage
-	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-		tb.Fatal(err)
-	}
-	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }

@@ -13,12 +13,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 func appendFile(t *testing.T, path, text string) {
@@ -160,11 +160,15 @@ func TestFileGoesOnWhereLogstashWas(t *testing.T) {
 	dir, data := t.TempDir(), t.TempDir()
 	p := filepath.Join(dir, "a.log")
 	appendFile(t, p, "one\ntwo\n")
-	var st syscall.Stat_t
-	if err := syscall.Stat(p, &st); err != nil {
+	info, err := os.Stat(p)
+	if err != nil {
 		t.Fatal(err)
 	}
-	line := fmt.Sprintf("%d %d %d 4 1795000000.1 %s\n", st.Ino, st.Dev>>24, st.Dev&0xffffff, p)
+	inode, device, ok := proc.Inode(info)
+	if !ok {
+		t.Skip("this system has no inodes")
+	}
+	line := fmt.Sprintf("%d %d %d 4 1795000000.1 %s\n", inode, device>>24, device&0xffffff, p)
 	text := fmt.Sprintf(`file { path => [%q, "/none/*.log"] stat_interval => "5ms" }`, p)
 	folder := filepath.Join(data, "plugins", "inputs", "file")
 	if err := os.MkdirAll(folder, 0o755); err != nil {

@@ -32,6 +32,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/narudata/naru/internal/testbed"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // KubeOptions of a cluster; the zero value works.
@@ -404,7 +405,7 @@ func (k *Kube) launch(name, program string, args ...string) error {
 
 func (s *server) end() {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		if err := syscall.Kill(-s.cmd.Process.Pid, signal); err != nil {
+		if err := proc.SignalGroup(s.cmd.Process.Pid, signal); err != nil {
 			return
 		}
 		select {

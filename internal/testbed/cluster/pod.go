@@ -22,6 +22,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
+
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // A pod is one that the kubelet runs. One goroutine (run) decides; others wait for processes and tell it by changed.
@@ -254,7 +256,7 @@ func (p *pod) start(ctx context.Context, latest *corev1.Pod, c *container, files
 		_ = cmd.Wait()
 		untie()
 		stop()
-		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // what it has left behind
+		_ = proc.SignalGroup(cmd.Process.Pid, syscall.SIGKILL) // what it has left behind
 		c.finish(cmd, log, message)
 		p.tell()
 	})
@@ -532,11 +534,11 @@ func (c *container) signal(s syscall.Signal) {
 	if c.cmd == nil {
 		return
 	}
-	pid := c.cmd.Process.Pid
 	if s == syscall.SIGKILL {
-		pid = -pid // and all that it has started
+		_ = proc.SignalGroup(c.cmd.Process.Pid, s) // and all that it has started; it may have ended
+		return
 	}
-	_ = syscall.Kill(pid, s) // it may have ended
+	_ = c.cmd.Process.Signal(s)
 }
 
 func (p *pod) alive() bool {

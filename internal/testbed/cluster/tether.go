@@ -6,6 +6,8 @@ import (
 	"os/exec"
 	"sync"
 	"syscall"
+
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // A tether ends processes when this one dies, however it does: a small shell reads from it which there are, and kills them when
@@ -26,7 +28,7 @@ exit 0`
 
 func newTether() (*tether, error) {
 	t := &tether{shell: exec.Command("bash", "-c", reaper)} //nolint:noctx // it ends with its input
-	t.shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	proc.Group(t.shell)
 	pipe, err := t.shell.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -37,13 +39,13 @@ func newTether() (*tether, error) {
 
 // start starts cmd as the leader of a group. untie is called once it has ended.
 func (t *tether) start(cmd *exec.Cmd) (untie func(), err error) {
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	proc.Group(cmd)
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
 	pid := cmd.Process.Pid
 	if err := t.say('+', pid); err != nil {
-		_ = syscall.Kill(-pid, syscall.SIGKILL)
+		_ = proc.SignalGroup(pid, syscall.SIGKILL)
 		_ = cmd.Wait()
 		return nil, err
 	}

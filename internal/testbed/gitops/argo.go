@@ -28,6 +28,7 @@ import (
 
 	"github.com/narudata/naru/internal/testbed"
 	"github.com/narudata/naru/internal/testbed/cluster"
+	"github.com/narudata/naru/internal/testbed/proc"
 )
 
 // The namespaces of Argo CD and Argo Rollouts.
@@ -288,7 +289,7 @@ func (a *Argo) launch(tb testing.TB, name string, environment []string, listens,
 	s.cmd.Env = append(os.Environ(), "KUBECONFIG="+a.kube.Kubeconfig(), "HOME="+filepath.Join(a.Dir, "home"), "TMPDIR="+filepath.Join(a.Dir, "tmp"),
 		"PATH="+a.bin+string(os.PathListSeparator)+os.Getenv("PATH"))
 	s.cmd.Env = append(s.cmd.Env, environment...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	proc.Group(s.cmd)
 	if _, err := s.cmd.StdinPipe(); err != nil { // it ends with this process
 		tb.Fatal(err)
 	}
@@ -340,7 +341,7 @@ func tail(text []byte) []byte {
 func (a *Argo) end() {
 	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
 		for _, s := range a.servers {
-			_ = syscall.Kill(-s.cmd.Process.Pid, signal) // it may have ended
+			_ = proc.SignalGroup(s.cmd.Process.Pid, signal) // it may have ended
 		}
 		patience := time.After(stopPatience)
 		for _, s := range a.servers {
