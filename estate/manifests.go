@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
+	"time"
+
+	"github.com/narudata/naru/estate/measure"
 )
 
 // ManifestOptions say what a directory cannot: where in Kubernetes it is for, and which Secrets have what in a directory is files and
@@ -61,6 +65,7 @@ func (d *Desired) Manifests(o ManifestOptions) ([]Body, error) {
 	if !d.Limits.Zero() {
 		spec["limits"] = plainBody(d.Limits)
 	}
+	m.sections(spec)
 	all := []Body{m.manifest("Environment", m.o.Name, spec)}
 	for _, key := range d.keys() {
 		if key.Kind == Pipelines || key.Kind == FlowSpecs {
@@ -181,9 +186,52 @@ func (m *manifests) dashboards() map[string]any {
 	put(out, "tls", m.tls("dashboards", t.TLS.CAFile, t.TLS.CertFile, t.TLS.Insecure))
 	put(out, "auth", m.auth("dashboards", "--dashboards-secret", m.o.DashboardsSecret, t.Auth.Username, t.Auth.PasswordFile, t.Auth.SigV4, t.Auth.Region))
 	if m.d.Dashboards.Tenant != "" {
-		m.fail("dashboards.tenant is nothing that an Environment has: its user's default tenant counts")
+		out["tenant"] = escaped(m.d.Dashboards.Tenant)
 	}
 	return out
+}
+
+// sections are those of env.yaml that an Environment has under the same names.
+func (m *manifests) sections(spec Body) {
+	if len(m.d.Retention) > 0 {
+		retention := map[string]any{}
+		for pattern, age := range m.d.Retention {
+			retention[escaped(pattern)] = plainAge(age)
+		}
+		spec["retention"] = retention
+	}
+	if m.d.Sampling != nil {
+		spec["sampling"] = escapedValue(map[string]any(plainBody(m.d.Sampling)))
+	}
+	if m.d.Masking != nil {
+		spec["masking"] = escapedValue(map[string]any(plainBody(m.d.Masking)))
+	}
+	if m.d.ChangeManaged {
+		spec["ism"] = map[string]any{"changeManaged": true}
+	}
+	windows := map[string]any{}
+	for name, d := range map[string]measure.Duration{"before": m.d.Measure.Before, "after": m.d.Measure.After} {
+		if d > 0 {
+			windows[name] = time.Duration(d).String()
+		}
+	}
+	if m.d.Measure.Off {
+		windows["disabled"] = true
+	}
+	put(spec, "measure", windows)
+}
+
+// plainAge is a duration in the largest unit of which it is a whole number.
+func plainAge(d time.Duration) string {
+	for _, u := range []struct {
+		of   time.Duration
+		unit string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}, {time.Second, "s"}, {time.Millisecond, "ms"}} {
+		if d%u.of == 0 {
+			return strconv.FormatInt(int64(d/u.of), 10) + u.unit
+		}
+	}
+	return strconv.FormatInt(int64(d), 10) + "nanos"
 }
 
 // objects are what is declared but flows and pipelines, by kind and name. Variables have their values, and what looks like a

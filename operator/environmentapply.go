@@ -223,6 +223,10 @@ func planStatus(p *estate.Plan) *v1alpha1.PlanStatus {
 	s := &v1alpha1.PlanStatus{
 		Create: count(estate.Create), Change: count(estate.Update), Delete: count(estate.Delete), Adopt: count(estate.Adopt), Risk: v1alpha1.Risk(riskOf(p)),
 	}
+	const mostNotes, longestNote = 32, 1024
+	for _, note := range p.Notes[:min(mostNotes, len(p.Notes))] {
+		s.Notes = append(s.Notes, shortened(note, longestNote))
+	}
 	if len(p.Changes) == 0 {
 		s.Summary = "nothing differs"
 		return s

@@ -32,7 +32,7 @@ import (
 //
 //	base/env.yaml                    variables of the bridge's secret
 //	base/KIND/NAME.json              objects of sources, of which later ones replace earlier ones
-//	overlays/ENV/env.yaml            spec: estate, target, kafka, variables, drift, limits
+//	overlays/ENV/env.yaml            spec: estate, target, kafka, dashboards, variables, drift, limits, retention, sampling, masking, …
 //	overlays/ENV/KIND/NAME.json      spec.objects, and patches of sources
 //
 // Credentials are in none of them.
@@ -350,6 +350,7 @@ func (d *declaration) settings(ctx context.Context, refs references, e *v1alpha1
 	if limits != nil {
 		s["limits"] = limits
 	}
+	sections(&e.Spec, s)
 	if s["target"], err = d.searchTarget(ctx, refs, e); err != nil {
 		return nil, fmt.Errorf("spec.target: %w", err)
 	}
@@ -366,8 +367,37 @@ func (d *declaration) settings(ctx context.Context, refs references, e *v1alpha1
 	return s, nil
 }
 
+// sections are those of env.yaml that are in the spec under the same names.
+func sections(spec *v1alpha1.EnvironmentSpec, s map[string]any) {
+	if len(spec.Retention) > 0 {
+		s["retention"] = spec.Retention
+	}
+	if spec.Sampling != nil {
+		s["sampling"] = spec.Sampling
+	}
+	if spec.Masking != nil {
+		s["masking"] = spec.Masking
+	}
+	if spec.ISM != nil {
+		s["ism"] = map[string]any{"changeManaged": spec.ISM.ChangeManaged}
+	}
+	if m := spec.Measure; m != nil {
+		measure := map[string]any{"off": m.Disabled}
+		if m.Before != nil {
+			measure["before"] = m.Before.Duration.String()
+		}
+		if m.After != nil {
+			measure["after"] = m.After.Duration.String()
+		}
+		s["measure"] = measure
+	}
+}
+
 func (d *declaration) dashboardsTarget(ctx context.Context, refs references, t *v1alpha1.DashboardsTarget) (map[string]any, error) {
 	target := map[string]any{"url": t.URL}
+	if t.Tenant != "" {
+		target["tenant"] = t.Tenant
+	}
 	var err error
 	if t.TLS != nil {
 		target["tls"] = map[string]any{"insecure": t.TLS.Insecure}

@@ -102,17 +102,17 @@ func TestAnApplyIsMeasuredBesideLooksAndNotInThem(t *testing.T) {
 func TestDashboardsAreAskedAsTheirOwnSecretSays(t *testing.T) {
 	asked := make(chan string, 100)
 	dashboards := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked <- r.Header.Get("Authorization")
+		asked <- r.Header.Get("Authorization") + " " + r.Header.Get("securitytenant")
 		fmt.Fprint(w, `{"version": {"number": "2.19.1"}}`)
 	}))
 	t.Cleanup(dashboards.Close)
 	b := newEnvBed(t, secret("dash", map[string]string{"username": "ann", "password": "hunter2"}))
 	b.environment("shop", func(s *v1alpha1.EnvironmentSpec) {
-		s.Dashboards = &v1alpha1.DashboardsTarget{URL: dashboards.URL, Auth: &v1alpha1.Auth{SecretRef: &v1alpha1.SecretRef{Name: "dash"}}}
+		s.Dashboards = &v1alpha1.DashboardsTarget{URL: dashboards.URL, Tenant: "shop", Auth: &v1alpha1.Auth{SecretRef: &v1alpha1.SecretRef{Name: "dash"}}}
 	})
 	got, _ := b.look("shop")
 	b.is(got, "Ready/NothingToApply")
-	if is, want := <-asked, "Basic "+base64.StdEncoding.EncodeToString([]byte("ann:hunter2")); is != want {
+	if is, want := <-asked, "Basic "+base64.StdEncoding.EncodeToString([]byte("ann:hunter2"))+" shop"; is != want {
 		t.Errorf("it was asked with %q, want %q", is, want)
 	}
 }

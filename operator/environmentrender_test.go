@@ -4,10 +4,13 @@ import (
 	"encoding/json"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/narudata/naru/estate"
+	"github.com/narudata/naru/estate/measure"
+	stages "github.com/narudata/naru/flow/stage"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -15,8 +18,10 @@ import (
 func TestWhatIsRenderedIsDeclaredAsTheDirectoryDeclaresIt(t *testing.T) {
 	directory := fstest.MapFS{}
 	for name, text := range map[string]string{
-		"base/env.yaml":                                "estate: shop\nvariables: {shards: 3, region: eu}\n",
-		"overlays/prod/env.yaml":                       "target: {urls: ['https://search:9200']}\ndrift: {repair: [ingest-pipelines]}\n",
+		"base/env.yaml": "estate: shop\nvariables: {shards: 3, region: eu}\n",
+		"overlays/prod/env.yaml": "target: {urls: ['https://search:9200']}\ndrift: {repair: [ingest-pipelines]}\n" +
+			"dashboards: {url: 'https://dash:5601', tenant: shop}\nretention: {'logs-*': 36h, 'web-*': 30d}\nsampling: {rate: 1%, by: trace.id}\n" +
+			"masking: {fields: [user.email, '$${not}.a'], keyFile: /keys/mask}\nism: {changeManaged: true}\nmeasure: {before: 1m30s, after: 2m, 'off': true}\n",
 		"base/index-templates/web.json":                `{"index_patterns": ["web-*"], "template": {"settings": {"index.number_of_shards": "${shards}"}}}`,
 		"overlays/prod/index-templates/web.patch.json": `{"priority": 12345678901234567}`,
 		"base/ingest-pipelines/odd.name.yaml":          "processors: [{set: {field: a, value: '$${not} $$${one} ${region} <&>'}}]",
@@ -59,6 +64,20 @@ func TestWhatIsRenderedIsDeclaredAsTheDirectoryDeclaresIt(t *testing.T) {
 	}
 	if d := cmp.Diff(bodies(want), bodies(got)); d != "" {
 		t.Errorf("objects, -directory +operator:\n%s", d)
+	}
+	type sections struct {
+		Retention     map[string]time.Duration
+		Sampling      *stages.Sample
+		Masking       *stages.Mask
+		ChangeManaged bool
+		Measure       measure.Settings
+		Tenant        string
+	}
+	of := func(d *estate.Desired) sections {
+		return sections{d.Retention, d.Sampling, d.Masking, d.ChangeManaged, d.Measure, d.Dashboards.Tenant}
+	}
+	if d := cmp.Diff(of(want), of(got)); d != "" || want.Masking == nil || want.Dashboards.Tenant != "shop" {
+		t.Errorf("sections, -directory +operator:\n%s", d)
 	}
 	if got.Estate != want.Estate || got.Environment != want.Environment || !cmp.Equal(got.Repair, want.Repair) || !cmp.Equal(got.Target.URLs, want.Target.URLs) {
 		t.Errorf("got %+v", got)

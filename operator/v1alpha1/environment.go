@@ -89,9 +89,17 @@ type EnvironmentSpec struct {
 	// +optional
 	DeletionPolicy DeletionPolicy `json:"deletionPolicy,omitempty"`
 	// How often the systems are looked at; 5m without it.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?ms)?$`
 	// +optional
 	Interval *metav1.Duration `json:"interval,omitempty"`
 	// How long the environment lives from its creation on; for ever without it. Then it is deleted.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?ms)?$`
 	// +optional
 	TTL *metav1.Duration `json:"ttl,omitempty"`
 	// What the environment may have at most: limits as in env.yaml.
@@ -100,9 +108,88 @@ type EnvironmentSpec struct {
 	// +kubebuilder:pruning:PreserveUnknownFields
 	// +optional
 	Limits *apiextensionsv1.JSON `json:"limits,omitempty"`
+	// How old indices of a pattern are meant to become: {"logs-*": "30d"}. ISM policies do it; where those that are declared say something
+	// else, status.plan.notes has it.
+	// +kubebuilder:validation:MaxProperties=128
+	// +optional
+	Retention map[string]Age `json:"retention,omitempty"`
+	// Which share of the records flows take: the first stage of each declared flow that has no sample of its own.
+	// +optional
+	Sampling *Sampling `json:"sampling,omitempty"`
+	// What flows make unrecognizable: the first stage, behind sampling, of each declared flow that has no mask of its own.
+	// +optional
+	Masking *Masking `json:"masking,omitempty"`
+	// What an apply does about ISM beside the policies.
+	// +optional
+	ISM *ISMSettings `json:"ism,omitempty"`
+	// How applies are measured.
+	// +optional
+	Measure *MeasureSettings `json:"measure,omitempty"`
 	// Nothing is changed, until it is false again.
 	// +optional
 	Suspend bool `json:"suspend,omitempty"`
+}
+
+// An Age is a time like 30d or 12h, or a variable.
+// +kubebuilder:validation:MaxLength=255
+// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?(micros|nanos|ms|s|m|h|d)|\$\{[A-Za-z_][A-Za-z0-9_.-]*\})$`
+type Age string
+
+// Sampling is a share of the records.
+type Sampling struct {
+	// 1%, or 0.01, or a variable.
+	// +kubebuilder:validation:MaxLength=255
+	// +kubebuilder:validation:Pattern=`^([0-9]+(\.[0-9]+)?%?|\$\{[A-Za-z_][A-Za-z0-9_.-]*\})$`
+	Rate string `json:"rate"`
+	// Path of a field like trace.id: all records with one value of it are taken, or none; without it they go by their ids.
+	// +kubebuilder:validation:MaxLength=1024
+	// +kubebuilder:validation:XValidation:rule="!self.contains('*')",message="by names one field"
+	// +optional
+	By string `json:"by,omitempty"`
+}
+
+// Masking is a list of fields whose values are replaced by pseudonyms: equal ones by equal ones.
+type Masking struct {
+	// Paths like user.email.
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=256
+	// +kubebuilder:validation:items:MinLength=1
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +listType=atomic
+	Fields []string `json:"fields"`
+	// The file that holds the key in the pods of flows, on a volume that these mount; without it the key is in their variable
+	// NARU_MASK_KEY.
+	// +kubebuilder:validation:MaxLength=1024
+	// +optional
+	KeyFile string `json:"keyFile,omitempty"`
+}
+
+// ISMSettings say what an apply does about ISM beside the policies.
+type ISMSettings struct {
+	// Indices get the new version of a policy that manages them when an apply changes it.
+	// +optional
+	ChangeManaged bool `json:"changeManaged,omitempty"`
+}
+
+// MeasureSettings say how applies are measured.
+type MeasureSettings struct {
+	// How long the cluster is sampled before an apply; half a minute without it.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?ms)?$`
+	// +optional
+	Before *metav1.Duration `json:"before,omitempty"`
+	// How long after it.
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=64
+	// +kubebuilder:validation:Pattern=`^([0-9]{1,6}(\.[0-9]{1,9})?h)?([0-9]{1,7}(\.[0-9]{1,9})?m)?([0-9]{1,9}(\.[0-9]{1,9})?s)?([0-9]{1,9}(\.[0-9]{1,9})?ms)?$`
+	// +optional
+	After *metav1.Duration `json:"after,omitempty"`
+	// Applies are not measured. (env.yaml calls it off, which is no key but false for YAML in Kubernetes.)
+	// +optional
+	Disabled bool `json:"disabled,omitempty"`
 }
 
 // TLSFields say which certificates count.
@@ -182,6 +269,10 @@ type DashboardsTarget struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=2048
 	URL string `json:"url"`
+	// The tenant of the security plugin whose objects are meant: global, private or a name; without it the user's default.
+	// +kubebuilder:validation:MaxLength=255
+	// +optional
+	Tenant string `json:"tenant,omitempty"`
 	// +optional
 	TLS *TLSFields `json:"tls,omitempty"`
 	// +optional
@@ -301,6 +392,12 @@ type PlanStatus struct {
 	// +kubebuilder:validation:MaxLength=32768
 	// +optional
 	Summary string `json:"summary,omitempty"`
+	// What is worth a look, and no mistake: limits that are exceeded, ages of indices that are not those of retention.
+	// +kubebuilder:validation:MaxItems=32
+	// +kubebuilder:validation:items:MaxLength=1024
+	// +listType=atomic
+	// +optional
+	Notes []string `json:"notes,omitempty"`
 }
 
 // AppliedStatus is an apply in short.
