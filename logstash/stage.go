@@ -12,6 +12,7 @@ import (
 	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/event"
 	"github.com/narudata/naru/logstash/filter"
+	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/output"
 )
 
@@ -20,12 +21,13 @@ import (
 //
 // Bytes of incoming records must stay as they are until what comes out is written.
 type Stage struct {
-	p        *Pipeline
-	w        *Worker
-	x        codec.Context
-	decoders []codec.Decoder // of each input; those that hold messages back are forked once more, for each identity
-	formers  []output.Former
-	held     map[uint64]*holding // of each stream
+	p          *Pipeline
+	w          *Worker
+	x          codec.Context
+	decoders   []codec.Decoder   // of each input; those that hold messages back are forked once more, for each identity
+	describers []input.Describer // of each input; nil: its source says nothing
+	formers    []output.Former
+	held       map[uint64]*holding // of each stream
 
 	record *flow.Record  // that is being decoded
 	input  *Input        // of it
@@ -64,6 +66,11 @@ func (p *Pipeline) NewStage(first bool) *Stage {
 	s := &Stage{p: p, w: p.NewWorker(), first: first, held: map[uint64]*holding{}, flushed: p.o.Now()}
 	for _, in := range p.Inputs {
 		s.decoders = append(s.decoders, forked(in.Decoder))
+		describer := in.describer
+		if forker, ok := describer.(input.DescriberForker); ok {
+			describer = forker.ForkDescriber()
+		}
+		s.describers = append(s.describers, describer)
 	}
 	for _, o := range p.Outputs {
 		e := o.Encoder
@@ -268,8 +275,10 @@ func (s *Stage) take(e *event.Event) {
 	if s.record != nil {
 		s.w.counts.inputs[s.record.Port].made++
 	}
-	if s.input.describer != nil && s.record != nil {
-		s.input.describer.Describe(e, s.record)
+	if s.record != nil {
+		if d := s.describers[s.record.Port]; d != nil {
+			d.Describe(e, s.record)
+		}
 	}
 	if err := s.input.Decorate(e); err != nil {
 		s.p.o.Log.Warn("what an input adds cannot be set", "input", s.input.ID, "error", err)

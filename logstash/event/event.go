@@ -293,6 +293,28 @@ func (e *Event) CopyTo(c *Event) {
 	c.Complete(now)
 }
 
+// Join adds copies of all fields of another event, metadata included, behind those of e. If e has one of the same name at the
+// top, it changes nothing and reports false.
+func (e *Event) Join(other *Event) bool {
+	for _, f := range other.data.entries {
+		if e.data.Get(f.Key).Is() {
+			return false
+		}
+	}
+	for _, f := range other.meta.m.entries {
+		if e.meta.m.Get(f.Key).Is() {
+			return false
+		}
+	}
+	for _, f := range other.data.entries {
+		*e.data.add(f.Key, mark(f.Key)) = f.Value.clone(e.arena)
+	}
+	for _, f := range other.meta.m.entries {
+		*e.meta.m.add(f.Key, mark(f.Key)) = f.Value.clone(e.arena)
+	}
+	return true
+}
+
 // Arena is where the maps and lists of e are; nil: each has room of its own.
 func (e *Event) Arena() *Arena { return e.arena }
 

@@ -1,6 +1,7 @@
 package input
 
 import (
+	"bytes"
 	"maps"
 	"net/http"
 	"runtime"
@@ -199,10 +200,50 @@ func (h *httpInput) Open(r *Run) (stream.Source, error) {
 
 // Describe implements Describer.
 func (h *httpInput) Describe(e *event.Event, rec *flow.Record) {
-	r, err := web.ParseRequest(rec.Meta)
-	if err != nil {
-		return
+	if r, err := web.ParseRequest(rec.Meta); err == nil {
+		h.describe(e, &r)
 	}
+}
+
+// ForkDescriber implements DescriberForker.
+func (h *httpInput) ForkDescriber() Describer { return &httpDescriber{of: h} }
+
+// An httpDescriber describes the events of one request after the other. From the second one of a request on it copies what was
+// said.
+type httpDescriber struct {
+	of    *httpInput
+	meta  []byte // of the request; events have parts of it, so it is never written again
+	r     web.Request
+	wrong bool
+	once  bool
+	said  *event.Event // what a request says of an event without fields; nil: it is not known yet
+}
+
+// Describe implements Describer.
+func (d *httpDescriber) Describe(e *event.Event, rec *flow.Record) {
+	if d.meta == nil || !bytes.Equal(d.meta, rec.Meta) {
+		var err error
+		d.meta, d.said, d.once = append([]byte{}, rec.Meta...), nil, false
+		d.r, err = web.ParseRequest(d.meta)
+		d.wrong = err != nil
+	}
+	switch {
+	case d.wrong:
+		return
+	case !d.once:
+		d.once = true
+		d.of.describe(e, &d.r)
+		return
+	case d.said == nil:
+		d.said = new(event.Event)
+		d.of.describe(d.said, &d.r)
+	}
+	if !e.Join(d.said) { // the event has such fields itself
+		d.of.describe(e, &d.r)
+	}
+}
+
+func (h *httpInput) describe(e *event.Event, r *web.Request) {
 	headers := event.MapValue()
 	set := func(name, value string) { headers.Map().Set(name, event.StringValue(value)) }
 	agent, accept, host := event.NullValue, event.NullValue, event.NullValue
@@ -226,7 +267,7 @@ func (h *httpInput) Describe(e *event.Event, rec *flow.Record) {
 	set("request_path", r.Target)
 	set("http_version", r.Version)
 	if h.schema {
-		h.describeSchema(e, &r, headers.Map())
+		h.describeSchema(e, r, headers.Map())
 	}
 	setField(e, h.headers, headers)
 	setField(e, h.remote, event.StringValue(r.Remote))
@@ -283,6 +324,6 @@ func domainPort(host string) (string, int64) {
 }
 
 var (
-	_ Describer = (*httpInput)(nil)
-	_ Decoder   = (*httpInput)(nil)
+	_ DescriberForker = (*httpInput)(nil)
+	_ Decoder         = (*httpInput)(nil)
 )

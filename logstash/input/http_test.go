@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -92,6 +93,29 @@ func TestHTTPSaysWhatTheRequestWas(t *testing.T) {
 		}
 		if ecs == "v8" && !strings.Contains(meta[0], `{"input":{"http":{"request":{"headers":{`) {
 			t.Error(meta[0])
+		}
+	}
+}
+
+func TestEachEventOfARequestIsToldOfItAsIfItWereTheOnlyOne(t *testing.T) {
+	bodies := []string{`{"a":1}`, `{"a":2}`, `{"a":3}`, `{"http":"mine","url":{"x":1}}`, `{"headers":{"z":1},"host":{"name":"h"}}`, `{"http":{"version":7},"@metadata":{"input":{"y":1}}}`, `{"a":4}`}
+	for _, ecs := range []string{"disabled", "v8"} {
+		r := runInput(t, `http { port => 0 host => "127.0.0.1" }`, setting{ecs: ecs})
+		r.post(http.DefaultClient, "http", "/p", "application/json", "["+strings.Join(bodies, ",")+"]")
+		for i, body := range bodies {
+			r.got(len(bodies) + i)
+			r.post(http.DefaultClient, "http", "/p", "application/json", "["+body+"]")
+		}
+		events, meta := r.got(2 * len(bodies))
+		different := regexp.MustCompile(`"event":\{"original":"(\\.|[^"\\])*"\},|"(content_length|bytes)":"\d+"|"@timestamp":"[^"]*"`)
+		plain := func(text string) string { return different.ReplaceAllString(text, "") }
+		for i := range bodies {
+			if one, of := plain(events[len(bodies)+i]), plain(events[i]); one != of {
+				t.Errorf("%s: alone\n%s\none of several\n%s", ecs, one, of)
+			}
+			if one, of := plain(meta[len(bodies)+i]), plain(meta[i]); one != of {
+				t.Errorf("%s: metadata alone\n%s\none of several\n%s", ecs, one, of)
+			}
 		}
 	}
 }

@@ -90,6 +90,12 @@ type Describer interface {
 	Describe(e *event.Event, r *flow.Record)
 }
 
+// A DescriberForker is a Describer that remembers what it said: each worker has one of its own, which is not called concurrently.
+type DescriberForker interface {
+	Describer
+	ForkDescriber() Describer
+}
+
 // A Decoder makes another decoder of the codec's, for records that are not messages but have some: documents of Beats.
 type Decoder interface {
 	Decoder(of codec.Decoder) codec.Decoder
