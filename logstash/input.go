@@ -21,6 +21,7 @@ type Input struct {
 	Plugin  input.Plugin
 
 	node      *syntax.Plugin
+	codec     codec.Codec
 	made      input.Input
 	describer input.Describer  // nil: the source says nothing
 	identity  input.Identifier // nil: Meta
@@ -82,6 +83,7 @@ func (c *compiler) decoder(p *syntax.Plugin, in *Input) codec.Decoder {
 	if made == nil {
 		return nil
 	}
+	in.codec = made
 	d, ok := made.(codec.Decoder)
 	if !ok {
 		c.errorf(p.Pos, "the codec of %s input cannot read: it only writes", p.Name)
@@ -119,7 +121,7 @@ func (c *compiler) codec(of *syntax.Plugin, given option.Codec, name string, str
 	if c.problems(option.Decode(p, plugin, c.env("codec", name+" codec"))) {
 		return nil
 	}
-	made, err := plugin.Setup(&codec.Setup{ECS: string(c.o.ECS), Style: c.o.EscapeStyle, Log: c.o.Log, Where: pos.String(), Stream: stream})
+	made, err := plugin.Setup(&codec.Setup{ECS: string(c.o.ECS), Style: c.o.EscapeStyle, Dir: c.o.Dir, Log: c.o.Log, Where: pos.String(), Stream: stream})
 	if err != nil {
 		c.invalid(p, "codec", err)
 		return nil

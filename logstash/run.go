@@ -14,6 +14,7 @@ import (
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/queue"
 	"github.com/narudata/naru/flow/stream"
+	"github.com/narudata/naru/logstash/codec"
 	"github.com/narudata/naru/logstash/input"
 	"github.com/narudata/naru/logstash/output"
 )
@@ -90,6 +91,9 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 		o.Data = filepath.Join(o.Data, p.o.Role.Prefix()+"data") // dead letters of a shadow are not those of the pipeline
 	}
 	pipe := stream.Pipe{Stage: func(first bool) stream.Stage { return p.NewStage(first) }, Dead: o.Dead}
+	if err := p.openCodecs(ctx); err != nil {
+		return Tally{}, err
+	}
 	for n, out := range p.Outputs {
 		sink, err := out.made.Open(&output.Run{
 			ID: out.ID, Pipeline: o.ID, Stdout: o.Stdout, Data: o.Data, Log: p.o.Log, Ordered: o.Ordered, Addresses: o.Addresses,
@@ -128,6 +132,29 @@ func (p *Pipeline) Run(ctx context.Context, o RunOptions) (tally Tally, err erro
 
 // A Lag is how far an input is behind in a topic.
 type Lag = input.Lag
+
+// openCodecs gets codecs what they need.
+func (p *Pipeline) openCodecs(ctx context.Context) error {
+	open := func(c codec.Codec, id string) error {
+		if o, ok := c.(codec.Opener); ok {
+			if err := o.Open(ctx); err != nil {
+				return fmt.Errorf("codec of %s: %w", id, err)
+			}
+		}
+		return nil
+	}
+	for _, in := range p.Inputs {
+		if err := open(in.codec, in.ID); err != nil {
+			return err
+		}
+	}
+	for _, out := range p.Outputs {
+		if err := open(out.Encoder, out.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // A lagging source knows how far it is behind in its topics, as far as it knows now.
 type lagging interface {

@@ -3,6 +3,7 @@
 package codec
 
 import (
+	"context"
 	"log/slog"
 	"time"
 
@@ -30,6 +31,28 @@ type Encoder interface {
 	Codec
 	// Encode appends what an output writes of an event, delimiters included.
 	Encode(dst []byte, e *event.Event) []byte
+}
+
+// A Checked is an encoder for which some events are wrong. Outputs make dead letters of those.
+type Checked interface {
+	Encoder
+	// EncodeChecked is Encode, which may fail; then it gives dst as it was.
+	EncodeChecked(dst []byte, e *event.Event) ([]byte, error)
+}
+
+// Encode encodes an event. The error is of a Checked encoder, and of that event alone.
+func Encode(encoder Encoder, dst []byte, e *event.Event) ([]byte, error) {
+	if c, ok := encoder.(Checked); ok {
+		return c.EncodeChecked(dst, e)
+	}
+	return encoder.Encode(dst, e), nil
+}
+
+// An Opener is a codec that needs something before the first message, such as a schema. A run opens it before its inputs and outputs,
+// and does not begin if that fails. It may be called several times, and concurrently with the rest.
+type Opener interface {
+	Codec
+	Open(ctx context.Context) error
 }
 
 // A Forker is a codec with a state for each stream.
@@ -75,6 +98,7 @@ type Plugin interface {
 type Setup struct {
 	ECS   string // disabled, v1 or v8
 	Style event.EscapeStyle
+	Dir   string // what relative paths are relative to
 	Log   *slog.Logger
 	Where string // "pipeline.conf:12:3"
 	// Stream says that the input gives bytes without regard to where messages end.

@@ -3,6 +3,7 @@ package codec
 // Table lists all codecs: a plugin's name, and what makes one with its options still to be filled in.
 func Table() map[string]func() Plugin {
 	return map[string]func() Plugin{
+		"avro":       func() Plugin { return new(Avro) },
 		"cef":        func() Plugin { return new(CEF) },
 		"csv":        func() Plugin { return new(CSV) },
 		"dots":       func() Plugin { return new(Dots) },

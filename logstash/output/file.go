@@ -73,7 +73,12 @@ type filed struct {
 // Form implements Former.
 func (f *filed) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, error) {
 	start := len(dst)
-	dst = f.Encoder.Encode(dst, e)
+	dst, err := codec.Encode(f.Encoder, dst, e)
+	if err != nil {
+		dst = e.AppendJSON(dst)
+		r.Body = dst[start:len(dst):len(dst)]
+		return dst, err
+	}
 	r.Body = dst[start:] // with the room behind it, see together
 	if named, err := f.path.Append(f.room[:0], e); err == nil {
 		if f.room = named; f.last == nil || !bytes.Equal(named, f.last) {

@@ -90,7 +90,10 @@ type Encoded struct{ Encoder codec.Encoder }
 // Form implements Former.
 func (f Encoded) Form(dst []byte, r *flow.Record, e *event.Event) ([]byte, error) {
 	start := len(dst)
-	dst = f.Encoder.Encode(dst, e)
+	dst, err := codec.Encode(f.Encoder, dst, e)
+	if err != nil {
+		dst = e.AppendJSON(dst)
+	}
 	r.Body = dst[start:len(dst):len(dst)]
-	return dst, nil
+	return dst, err
 }
