@@ -523,8 +523,14 @@ func TestAnApplyThatIsCutShortHasItsRestInTheNextLook(t *testing.T) {
 	})
 	got, _ := b.look("shop")
 	b.is(got, "Reconciling/Busy")
-	if got.Status.LastApplied == nil || got.Status.LastApplied.Changes != 1 {
-		t.Errorf("last applied: %+v", got.Status.LastApplied)
+	done := int32(0) // several are changed at a time: those beside the one that failed may be
+	for _, name := range []string{"a", "b", "c"} {
+		if b.field(name) != "" {
+			done++
+		}
+	}
+	if last := got.Status.LastApplied; last == nil || last.Changes != done || done == 0 || done == 3 {
+		t.Errorf("%d of 3 are there, last applied: %+v", done, last)
 	}
 	b.search.SetHook(nil)
 	got, _ = b.look("shop")
@@ -537,7 +543,8 @@ func TestAnApplyThatIsCutShortHasItsRestInTheNextLook(t *testing.T) {
 func TestTheOperatorThatEndsLeavesAnApplyBetweenTwoChanges(t *testing.T) {
 	b := newEnvBed(t)
 	objects := map[string]any{}
-	for i := range 20 {
+	const all = 60
+	for i := range all {
 		objects[fmt.Sprintf("p%02d", i)] = pipeline("a")
 	}
 	e := b.environment("shop", func(s *v1alpha1.EnvironmentSpec) { s.Objects = raw(map[string]any{"ingest-pipelines": objects}) })
@@ -553,13 +560,21 @@ func TestTheOperatorThatEndsLeavesAnApplyBetweenTwoChanges(t *testing.T) {
 		t.Error("a look that was cut short is no error")
 	}
 	b.search.SetHook(nil)
-	if b.field("p05") != "a" || b.field("p06") != "" {
-		t.Error("it did not end after the change that was under way")
+	done := 0
+	for name := range objects {
+		if b.field(name) == "a" {
+			done++
+		}
+	}
+	if b.field("p05") != "a" || done > all/2 { // those under way are finished, some at a time
+		t.Errorf("it did not end after the changes that were under way: %d of %d are there", done, all)
 	}
 	b.r = b.operator()
 	got, _ := b.look("shop")
 	b.is(got, "Ready/Applied")
-	if b.field("p19") != "a" {
-		t.Error("the next one did not do the rest")
+	for name := range objects {
+		if b.field(name) != "a" {
+			t.Errorf("the next one did not do %s", name)
+		}
 	}
 }
