@@ -154,6 +154,10 @@ func (r *running) decode(b *flow.Batch, in Input, dec codec.Decoder) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.reads++
+	describer, _ := in.(Describer)
+	if forker, ok := in.(DescriberForker); ok {
+		describer = forker.ForkDescriber()
+	}
 	for i := range b.Records {
 		rec := &b.Records[i]
 		if rec.Port != 3 {
@@ -161,8 +165,8 @@ func (r *running) decode(b *flow.Batch, in Input, dec codec.Decoder) {
 		}
 		x := &codec.Context{New: func() *event.Event { return &event.Event{} }, Now: time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC), Log: slog.New(slog.DiscardHandler)}
 		x.Emit = func(e *event.Event) {
-			if d, ok := in.(Describer); ok {
-				d.Describe(e, rec)
+			if describer != nil {
+				describer.Describe(e, rec)
 			}
 			r.events = append(r.events, string(e.AppendJSON(nil)))
 			meta := event.MapValue()
