@@ -13,6 +13,7 @@ import (
 	"github.com/narudata/naru/flow"
 	"github.com/narudata/naru/flow/stream"
 	"github.com/narudata/naru/internal/testbed"
+	"github.com/narudata/naru/logstash/input"
 )
 
 func TestARealServerDoesWhatTheOptionsSay(t *testing.T) {
@@ -79,6 +80,47 @@ func found(t *testing.T, node *testbed.Node, index string) map[string]string {
 	return docs
 }
 
+// removesShadows looks whether a cluster keeps marks, and what they are on is removed by them.
+func removesShadows(t *testing.T, node *testbed.Node, plugin string) {
+	t.Helper()
+	options := " manage_template => true"
+	if plugin == "elasticsearch" {
+		options += " data_stream => false ilm_enabled => false"
+	}
+	for _, index := range []string{plugin + "-%{n}", "<" + plugin + "-{now/d}>"} {
+		o := inRole(t, plugin+` { hosts => "`+node.URL+`"`+options+` index => "`+index+`" }`, &input.Role{Group: "g", Hash: plugin, Shadow: true})
+		if dead := writeEvents(t, o, openBulk(t, o, nil), `{"n":1,"message":"x"}`, `{"n":2,"message":"y"}`); len(dead) > 0 {
+			t.Error(dead)
+		}
+	}
+	mine := "shadow-" + plugin + "-mine"
+	node.Call(t, "PUT", "/"+mine, nil)
+	o, ok := inRole(t, plugin+` { hosts => "`+node.URL+`"`+options+` index => "x" }`, &input.Role{Group: "g", Hash: "live"}).(Sweeper)
+	if !ok {
+		t.Fatal("the output sweeps nothing")
+	}
+	removed, err := o.Sweep(t.Context(), "g", func(hash string) bool { return hash == plugin })
+	if err != nil {
+		t.Fatal(err)
+	}
+	indices, templates := 0, 0
+	for _, name := range removed {
+		if strings.HasPrefix(name, "index shadow-"+plugin+"-"+plugin+"-") {
+			indices++
+		}
+		if strings.HasPrefix(name, "template shadow-"+plugin+"-") {
+			templates++
+		}
+	}
+	if indices != 3 || templates != 1 || len(removed) != 4 {
+		t.Errorf("removed are %q", removed)
+	}
+	var left map[string]any
+	if err := json.Unmarshal(node.Call(t, "GET", "/shadow-"+plugin+"-*", nil), &left); err != nil || len(left) != 1 || left[mine] == nil {
+		t.Errorf("left are %v, %v", left, err)
+	}
+}
+
 func doesWhatTheOptionsSay(t *testing.T, name string) {
 	ok, missing := testbed.CanStart(t, name)
 	testbed.Need(t, ok, missing)
@@ -92,6 +134,7 @@ func doesWhatTheOptionsSay(t *testing.T, name string) {
 	bare := !node.OpenSearch
 
 	for _, plugin := range plugins {
+		t.Run(plugin+": what a shadow made is removed", func(t *testing.T) { removesShadows(t, node, plugin) })
 		t.Run(plugin+": updates and scripts", func(t *testing.T) {
 			index := "u-" + plugin
 			for _, step := range []struct{ options, event string }{

@@ -34,6 +34,7 @@ import (
 	"github.com/narudata/naru/internal/testbed"
 	"github.com/narudata/naru/internal/testbed/cluster"
 	"github.com/narudata/naru/internal/testbed/gitops"
+	"github.com/narudata/naru/logstash/witness"
 )
 
 // What is released: docs/canary.md, with shorter times.
@@ -68,6 +69,16 @@ spec:
             opensearch: {url: "{{.Search}}"}
             index: logs-*
             ignore: ["@timestamp", "team"]
+    - name: outputs
+      initialDelay: 2s
+      interval: 3s
+      count: 3
+      failureLimit: 0
+      inconclusiveLimit: 2
+      successCondition: result.share <= 0.001
+      provider:
+        plugin:
+          narudata/naru: {measure: outputs, group: web, kafka: {secretRef: {name: naru-kafka}}, ignore: ["@timestamp", "team"], least: 20}
 ---
 apiVersion: argoproj.io/v1alpha1
 kind: AnalysisTemplate
@@ -94,6 +105,16 @@ spec:
       provider:
         plugin:
           narudata/naru: {measure: dead-letters, group: web, kafka: {secretRef: {name: naru-kafka}}, window: 3s, least: 10}
+    - name: yield
+      initialDelay: 2s
+      interval: 3s
+      count: 2
+      failureLimit: 0
+      inconclusiveLimit: 1
+      successCondition: result.ratio >= 0.9 && result.ratio <= 1.1
+      provider:
+        plugin:
+          narudata/naru: {measure: yield, group: web, kafka: {secretRef: {name: naru-kafka}}, window: 3s, least: 10}
     - name: cost
       initialDelay: 2s
       interval: 3s
@@ -257,7 +278,11 @@ func (r *release) cost(hash string) (cpu, events float64, pods int) {
 		if list.Items[i].Status.Phase != corev1.PodRunning {
 			continue
 		}
-		if f, err := ask(r.t.Context(), net.JoinHostPort(list.Items[i].Status.PodIP, "9600"), nil); err == nil {
+		req, err := witness.NewRequest(r.t.Context(), "http://"+net.JoinHostPort(list.Items[i].Status.PodIP, "9600"), "", "")
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		if f, err := ask(req); err == nil {
 			cpu, events, pods = cpu+f.CPU, events+f.In, pods+1
 		}
 	}
@@ -405,6 +430,40 @@ func TestArgoPromotesAGoodCanaryAndAbortsABadOne(t *testing.T) {
 
 	halt()
 	r.balance()
+	r.nothingIsLeft()
+}
+
+// nothingIsLeft waits until what the canaries have made in shadow is gone, and says what was measured of them.
+func (r *release) nothingIsLeft() {
+	r.t.Helper()
+	var left []string
+	for end := time.Now().Add(time.Minute); ; time.Sleep(500 * time.Millisecond) {
+		left = left[:0]
+		for _, name := range r.search.Indices() {
+			if strings.HasPrefix(name, "shadow-") {
+				left = append(left, name)
+			}
+		}
+		groups, err := kadm.NewClient(r.kafka).ListGroups(r.t.Context())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		for name := range groups {
+			if strings.Contains(name, ".shadow-") {
+				left = append(left, name)
+			}
+		}
+		if len(left) == 0 {
+			break
+		}
+		if time.Now().After(end) {
+			r.t.Errorf("of shadows that are over there is left: %q", left)
+			break
+		}
+	}
+	if said := r.analyses(); !strings.Contains(said, `"outputs"`) {
+		r.t.Errorf("outputs were not compared: %s", said)
+	}
 }
 
 // everythingIsStable waits until a version has all partitions.
