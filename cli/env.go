@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,48 +24,6 @@ one. See also naru plan, naru apply and naru drift.`,
 		exits: []exit{{exitOK, "it worked"}, {exitFailed, "it did not; standard error says why"}},
 	})
 	return parent(cmd, newEnvListCommand(c), newEnvShowCommand(c), newEnvRenderCommand(c), newEnvLogCommand(c), newEnvNumbersCommand(c), newEnvMeasureCommand(c), newEnvCloneCommand(c), newEnvRemoveCommand(c), newEnvExpireCommand(c))
-}
-
-func newEnvListCommand(c *common) *cobra.Command {
-	cmd := newCommand(page{
-		use:      "ls",
-		short:    "list the environments of a directory",
-		long:     "Reads each environment and says where it is and how much it declares. No cluster is asked.",
-		examples: []example{{"naru env ls -f estate", "the environments"}},
-		exits:    []exit{{exitOK, "all of them can be read"}, {exitFailed, "one of them has mistakes"}},
-	})
-	cmd.Args = exactArgs()
-	var f estateFlags
-	cmd.Flags().StringVarP(&f.dir, "dir", "f", "", "the declared environments are in `DIR`: base/ and overlays/ENV/")
-	output := outputFlag(cmd)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		names, err := estate.Environments(f.dir)
-		if err != nil {
-			return err
-		}
-		type environment struct {
-			Name    string   `json:"name"`
-			Estate  string   `json:"estate"`
-			URLs    []string `json:"urls"`
-			Objects int      `json:"objects"`
-		}
-		list := []environment{}
-		for _, name := range names {
-			d, err := estate.Read(cmd.Context(), f.dir, name, c.Getenv)
-			if err != nil {
-				return err
-			}
-			list = append(list, environment{name, d.Estate, d.Target.URLs, len(d.Objects)})
-		}
-		return c.print(output, list, func(w io.Writer, width int) error {
-			t := table{columns: []column{{title: "ENVIRONMENT", shrink: true}, {title: "ESTATE", shrink: true}, {title: "OBJECTS", right: true}, {title: "CLUSTER", shrink: true}}}
-			for _, e := range list {
-				t.row(printable(e.Name), printable(e.Estate), count(int64(e.Objects)), printable(strings.Join(e.URLs, ", ")))
-			}
-			return t.write(w, width)
-		})
-	}
-	return cmd
 }
 
 func newEnvShowCommand(c *common) *cobra.Command {

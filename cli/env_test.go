@@ -9,8 +9,10 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/narudata/naru/connect/opensearch/osfake"
+	"github.com/narudata/naru/estate"
 )
 
 // An estateBench is a declared directory beside a cluster.
@@ -162,9 +164,13 @@ func TestMistakesOfEnvironmentsSayWhatToDo(t *testing.T) {
 		want string
 	}{
 		{[]string{"plan"}, "-f DIR is missing"},
-		{[]string{"plan", "-f", "d"}, "-e ENV is missing: one of [prod]"},
+		{[]string{"plan", "-f", "d"}, "-e ENV is missing: one of prod"},
 		{[]string{"plan", "-f", "d", "-e", "prd"}, `did you mean "prod"?`},
-		{[]string{"plan", "-f", "nowhere", "-e", "x"}, "nowhere declares no environments"},
+		{[]string{"plan", "-f", "nowhere/at/all", "-e", "x"}, "there is no folder nowhere/at/all: want a folder with base/ for all environments and overlays/NAME/ for each"},
+		{[]string{"plan", "-f", "d/overlays/prod", "-e", "prod"}, "d/overlays/prod declares no environments, it has no folder overlays: want a folder with base/ for all environments and overlays/NAME/ for each; is it d?"},
+		{[]string{"plan", "-f", "d/overlays/prod/env.yaml", "-e", "prod"}, "d/overlays/prod/env.yaml is a file: want a folder"},
+		{[]string{"plan", "-f", "d", "-e", "nothing-like-it"}, "there is no folder d/overlays/nothing-like-it; the environments here are prod"},
+		{[]string{"env", "ls"}, "-f DIR is missing"},
 		{[]string{"apply", "x.plan", "-e", "prod"}, "leave -f, -e and --undo out"},
 		{[]string{"env", "log", "-f", "d"}, "-e ENV is missing"},
 	} {
@@ -175,4 +181,59 @@ func TestMistakesOfEnvironmentsSayWhatToDo(t *testing.T) {
 	b.has(out, "prod", "shop")
 	out, _ = b.naru(exitOK, "env", "show", "-f", "d", "-e", "prod", "-o", "json")
 	b.has(out, `"number_of_shards": 3`)
+}
+
+func TestAPlanSaysByWhichIDAnEnvironmentInKubernetesApprovesIt(t *testing.T) {
+	b := newEstateBench(t)
+	plan := func(want int, format string) string {
+		out, _ := b.naru(want, "plan", "-f", "d", "-e", "prod", "-o", format)
+		return out
+	}
+	var p estate.Plan
+	if err := json.Unmarshal([]byte(plan(exitDifference, "json")), &p); err != nil || p.Approval == "" || p.Approval != p.Fingerprint() {
+		t.Fatalf("%q, %v", p.Approval, err)
+	}
+	for _, format := range []string{"table", "markdown", "html", "yaml"} {
+		out := plan(exitDifference, format)
+		b.has(out, p.Approval)
+		if format != "yaml" {
+			b.has(out, "naru.dev/approve-plan="+p.Approval)
+		}
+	}
+	b.naru(exitOK, "apply", "--yes", "-f", "d", "-e", "prod")
+	for _, format := range []string{"table", "markdown", "html"} {
+		if out := plan(exitOK, format); strings.Contains(out, "approve-plan") {
+			t.Errorf("nothing is to be approved: %s", out)
+		}
+	}
+}
+
+func TestEnvironmentsAreListedWithTheirClonesAndUntilWhenTheyLive(t *testing.T) {
+	b := newEstateBench(t)
+	b.file("d/overlays/pr-7/env.yaml", "target: {urls: [\""+b.fake.URL()+"\"]}\n")
+	b.file("d/overlays/gone/env.yaml", "target: {urls: [\"http://127.0.0.1:1\"]}\n")
+	b.put("/web-1", `{}`)
+	b.put("/web-1/_doc/1?refresh=true", `{"a": 1}`)
+	out, _ := b.naru(exitOK, "env", "clone", "prod", "pr-7", "-f", "d", "--sample", "100%", "--prefix", "pr7-", "--ttl", "7d", "--yes")
+	b.has(out, "Verified:")
+	out, _ = b.naru(exitOK, "env", "ls", "-f", "d")
+	b.has(out, "CLONE OF", "UNTIL (UTC)", "7d", "complete, 6 days left", "cannot be asked", "note: gone cannot be asked which clones it has")
+	out, _ = b.naru(exitOK, "env", "ls", "-f", "d", "--offline")
+	if strings.Contains(out, "CLONE OF") || strings.Contains(out, "cannot") {
+		t.Errorf("offline: %s", out)
+	}
+	out, _ = b.naru(exitOK, "env", "ls", "-f", "d", "-o", "json")
+	var list []listedEnvironment
+	if err := json.Unmarshal([]byte(out), &list); err != nil || len(list) != 3 || len(list[1].Clones) != 1 || list[1].Clones[0].Of != "prod" || list[1].Clones[0].Until.IsZero() {
+		t.Errorf("%v: %s", err, out)
+	}
+	list[1].Clones[0].Until = time.Now()
+	if got := list[1].Clones[0].cells(time.Now())[3]; !strings.Contains(got, "naru env expire") {
+		t.Errorf("%s", got)
+	}
+	for text, want := range map[string]string{"168h0m0s": "7d", "36h0m0s": "36h", "1h30m0s": "1h30m", "90s": "1m30s", "20m0s": "20m", "10h0m0s": "10h"} {
+		if got := ttlText(text); got != want {
+			t.Errorf("%s is %s, want %s", text, got, want)
+		}
+	}
 }

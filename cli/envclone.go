@@ -130,7 +130,7 @@ func (c *common) sideOf(ctx context.Context, dir, environment string) (clone.Sid
 		return clone.Side{}, err
 	}
 	clone.Authorize(d, c.Getenv)
-	d.Kafka = nil // a clone has none of it
+	d.Kafka, d.Dashboards = nil, nil // a clone has none of them
 	t, err := d.Connect(ctx, c.Getenv)
 	return clone.Side{Desired: d, Target: t}, err
 }

@@ -18,7 +18,7 @@ func writePlanMarkdown(w io.Writer, p *estate.Plan) error {
 	if p.Commit.ID != "" {
 		fmt.Fprintf(&b, ", commit `%s`", p.Commit.Short())
 	}
-	fmt.Fprintf(&b, ", plan `%s`.\n", p.ID)
+	b.WriteString(".\n")
 	if len(p.Changes) == 0 {
 		_, err := io.WriteString(w, b.String())
 		return err
@@ -56,6 +56,9 @@ func writePlanMarkdown(w io.Writer, p *estate.Plan) error {
 			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", codeCell(orWhole(f.Path)), codeCell(jsonText(f.From, 300)), codeCell(jsonText(f.To, 300)), markdown(f.Means))
 		}
 		b.WriteString("\n</details>\n")
+	}
+	if p.What == "apply" && p.Problems() == 0 {
+		fmt.Fprintf(&b, "\nApproval of this by an Environment in Kubernetes: `naru.dev/approve-plan=%s`\n", p.Approval)
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -113,6 +116,7 @@ footer, .files { opacity: .7; font-size: .85rem }
 {{range .Fields}}<tr><td><code>{{path .Path}}</code><td><code>{{text .From}}</code><td><code>{{text .To}}</code><td>{{.Means}}
 {{end}}</tbody></table>{{end}}
 {{with .Files}}<p class="files">{{join .}}</p>{{end}}</section>
-{{end}}<footer>Plan {{.ID}}, made {{.Made.Format "2006-01-02 15:04:05"}} UTC</footer>
+{{end}}{{if and .Approval (not .Problems) (eq .What "apply")}}<p>Approval of this by an Environment in Kubernetes: <code>naru.dev/approve-plan={{.Approval}}</code></p>
+{{end}}<footer>Plan made {{.Made.Format "2006-01-02 15:04:05"}} UTC</footer>
 </body></html>
 `))

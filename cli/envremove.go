@@ -178,18 +178,23 @@ func (r *removing) in(ctx context.Context, dir, environment string) (list []*rem
 
 // undeclare deletes what was applied to the environment, by a plan for one that declares nothing.
 func (r *removing) undeclare(ctx context.Context, dir, environment string) error {
-	side, err := r.sideOf(ctx, dir, environment)
+	f := estateFlags{dir: dir, env: environment}
+	d, err := f.read(ctx, r.common)
 	if err != nil {
 		return err
 	}
-	defer side.Close()
-	d := *side.Desired
+	clone.Authorize(d, r.Getenv)
+	target, err := d.Connect(ctx, r.Getenv)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
 	d.Objects = map[estate.Key]*estate.Declared{}
-	o, err := estate.Observe(ctx, side.Target, &d)
+	o, err := estate.Observe(ctx, target, d)
 	if err != nil {
 		return err
 	}
-	p, err := estate.NewPlan(ctx, side.Target, &d, o, false, time.Now())
+	p, err := estate.NewPlan(ctx, target, d, o, false, time.Now())
 	if err != nil {
 		return err
 	}
@@ -200,8 +205,8 @@ func (r *removing) undeclare(ctx context.Context, dir, environment string) error
 	if r.plan {
 		return r.print(r.output, p, func(w io.Writer, width int) error { return writeEstatePlan(w, width, p, false) })
 	}
-	a := applying{common: r.common, f: &estateFlags{dir: dir, env: environment}, yes: r.yes, output: r.output}
-	return a.apply(ctx, side.Target, p)
+	a := applying{common: r.common, f: &f, yes: r.yes, output: r.output}
+	return a.apply(ctx, target, p)
 }
 
 func writeRemoved(w io.Writer, width int, list []*removed) error {

@@ -56,6 +56,8 @@ func writeEstatePlan(w io.Writer, width int, p *estate.Plan, all bool) error {
 	_, err := fmt.Fprintln(w, p.Summary())
 	if n := p.Problems(); n > 0 {
 		_, err = fmt.Fprintf(w, "%s cannot be applied as it stands: see the lines that begin with !\n", plural(int64(n), "change"))
+	} else if p.What == "apply" && p.Approval != "" {
+		_, err = fmt.Fprintf(w, "Approval of this by an Environment in Kubernetes: naru.dev/approve-plan=%s\n", p.Approval)
 	}
 	return err
 }

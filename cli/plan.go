@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -35,17 +36,19 @@ func (f *estateFlags) add(cmd *cobra.Command) {
 	}
 }
 
+var errNoDir = errors.New("-f DIR is missing: the folder with base/ and overlays/")
+
 // read reads what is declared.
 func (f *estateFlags) read(ctx context.Context, c *common) (*estate.Desired, error) {
 	switch {
 	case f.dir == "":
-		return nil, errors.New("-f DIR is missing: the folder with base/ and overlays/")
+		return nil, errNoDir
 	case f.env == "":
 		names, err := estate.Environments(f.dir)
 		if err != nil {
 			return nil, err
 		}
-		return nil, fmt.Errorf("-e ENV is missing: one of %v", names)
+		return nil, fmt.Errorf("-e ENV is missing: one of %s", strings.Join(names, ", "))
 	}
 	return estate.Read(ctx, f.dir, f.env, c.Getenv)
 }

@@ -94,7 +94,8 @@ const PlanVersion = "naru.dev/plan/v1"
 type Plan struct {
 	Version     string            `json:"version"`
 	ID          string            `json:"id"`
-	What        string            `json:"what"` // apply, undo, repair
+	Approval    string            `json:"approval,omitempty"` // the plan's Fingerprint, which is what somebody approves; none: it does nothing, or not all that is declared is in it
+	What        string            `json:"what"`               // apply, undo, repair
 	Undoes      string            `json:"undoes,omitempty"`
 	Estate      string            `json:"estate"`
 	Environment string            `json:"environment"`
@@ -227,6 +228,9 @@ func NewPlan(ctx context.Context, t *Target, d *Desired, o *Observed, askAll boo
 		return nil, err
 	}
 	p.order()
+	if len(p.Changes) > 0 && o.elsewhere(d) == 0 {
+		p.Approval = p.Fingerprint()
+	}
 	p.finish()
 	return p, nil
 }
@@ -301,12 +305,7 @@ func (o *Observed) unseen(d *Desired) []string {
 		}
 	}
 	var notes []string
-	elsewhere := 0
-	for key := range d.Objects {
-		if o.Missing[key.Kind] != nil {
-			elsewhere++
-		}
-	}
+	elsewhere := o.elsewhere(d)
 	if elsewhere > 0 {
 		notes = append(notes, things(elsewhere, "flow or pipeline is", "flows and pipelines are")+" declared, and nothing here runs such: that is for the operator, by `naru env render`")
 	}
@@ -316,6 +315,16 @@ func (o *Observed) unseen(d *Desired) []string {
 		}
 	}
 	return notes
+}
+
+// elsewhere counts what is declared and does not run here.
+func (o *Observed) elsewhere(d *Desired) (n int) {
+	for key := range d.Objects {
+		if o.Missing[key.Kind] != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // decoded is a body of a record.

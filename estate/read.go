@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -86,11 +87,35 @@ const (
 
 // Environments lists the environments that dir declares.
 func Environments(dir string) ([]string, error) {
+	const wanted = "want a folder with base/ for all environments and overlays/NAME/ for each"
 	names, err := environments(os.DirFS(dir))
-	if err != nil {
+	if err == nil && len(names) > 0 {
+		return names, nil
+	}
+	switch is, statErr := os.Stat(dir); {
+	case errors.Is(statErr, fs.ErrNotExist):
+		return nil, fmt.Errorf("there is no folder %s: %s", dir, wanted)
+	case statErr != nil:
+		return nil, fmt.Errorf("%w: %s", statErr, wanted)
+	case !is.IsDir():
+		return nil, fmt.Errorf("%s is a file: %s", dir, wanted)
+	case errors.Is(err, fs.ErrNotExist):
+		hint := ""
+		if parent := filepath.Dir(filepath.Clean(dir)); hasOverlays(parent) {
+			hint = "; is it " + parent + "?"
+		} else if parent = filepath.Dir(parent); hasOverlays(parent) {
+			hint = "; is it " + parent + "?"
+		}
+		return nil, fmt.Errorf("%s declares no environments, it has no folder %s: %s%s", dir, overlayFolder, wanted, hint)
+	case err != nil:
 		return nil, fmt.Errorf("%s declares no environments: %w", dir, err)
 	}
-	return names, nil
+	return nil, fmt.Errorf("%s declares no environments, its folder %s has no folder: %s", dir, overlayFolder, wanted)
+}
+
+func hasOverlays(dir string) bool {
+	is, err := os.Stat(filepath.Join(dir, overlayFolder))
+	return err == nil && is.IsDir()
 }
 
 func environments(fsys fs.FS) ([]string, error) {
@@ -113,10 +138,20 @@ func Read(ctx context.Context, dir, name string, getenv func(string) string) (*D
 		return nil, err
 	}
 	d, err := ReadFS(ctx, os.DirFS(dir), name, getenv)
+	if missing, ok := errors.AsType[*noOverlayError](err); ok {
+		missing.dir = dir
+	}
 	if d != nil {
 		d.Dir, d.Commit = dir, commitOf(ctx, dir)
 	}
 	return d, err
+}
+
+// A noOverlayError is that an environment is not declared.
+type noOverlayError struct{ dir, name, hint string }
+
+func (e *noOverlayError) Error() string {
+	return fmt.Sprintf("there is no folder %s; %s", filepath.Join(e.dir, overlayFolder, e.name), e.hint)
 }
 
 // ReadFS reads what fsys declares for the environment: base/, then overlays/NAME over it. All that is wrong is reported
@@ -131,7 +166,7 @@ func ReadFS(ctx context.Context, fsys fs.FS, name string, getenv func(string) st
 		if near := connect.Nearest(name, names); near != "" {
 			hint = fmt.Sprintf("did you mean %q?", near)
 		}
-		return nil, fmt.Errorf("there is no folder %s; %s", path.Join(overlayFolder, name), hint)
+		return nil, &noOverlayError{name: name, hint: hint}
 	}
 	overlay := path.Join(overlayFolder, name)
 	r := reader{root: fsys, getenv: getenv, vars: variables{"environment": name}, objects: map[Key]*Declared{}}
