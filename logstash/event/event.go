@@ -133,11 +133,15 @@ func (e *Event) Get(r *Ref) Value {
 
 // Includes reports that there is what r refers to, be it null. There always is [@metadata].
 func (e *Event) Includes(r *Ref) bool {
+	if r.where <= atTags {
+		i := e.data.find(r.last.key, r.last.mark)
+		return i >= 0 && e.data.entries[i].Value.there()
+	}
 	if r.where == atMetadata {
 		return true
 	}
 	v := e.Get(r)
-	return v.kind != Absent && v != hole
+	return v.there()
 }
 
 // Remove removes what r refers to and gives it; Absent if there was nothing. An element that is removed from a list leaves no

@@ -75,6 +75,9 @@ var NullValue = Value{kind: Null}
 // it may make a map of it, as if there was nothing (Java's null, where NullValue is Ruby's nil).
 var hole = Value{kind: Null, n: 1}
 
+// there reports that v is a value, be it null, and no hole.
+func (v *Value) there() bool { return v.kind > Null || v.kind == Null && v.n != hole.n }
+
 // IsNumber reports that v is Int, Float, BigInt or Decimal.
 func (v Value) IsNumber() bool { return v.kind >= Int && v.kind <= Decimal }
 

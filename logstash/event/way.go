@@ -71,7 +71,7 @@ func (e *Event) setBelow(r *Ref, v Value) error {
 	for i := range r.path {
 		p := &r.path[i]
 		next := c.get(p)
-		if next.kind == Absent || next == hole {
+		if !next.there() {
 			return c.set(r, p, e.nested(r.path[i+1:], &r.last, v))
 		}
 		var ok bool

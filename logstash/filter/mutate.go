@@ -251,7 +251,8 @@ func (m *mutation) addRenames(entries option.Hash) {
 		from, to := newMutateName(m.style, c.Key), newMutateName(m.style, option.Text(c.Value))
 		m.add(func(_ *mutation, x *Context, e *event.Event) error {
 			old, err := from.get(x, e)
-			if err == nil && old != nil && from.format == nil && !e.Includes(old) && to.format == nil {
+			there := err == nil && old != nil && e.Includes(old)
+			if err == nil && !there && from.format == nil && to.format == nil {
 				return nil // the usual case, without a look at the new name
 			}
 			renamed, toErr := to.get(x, e)
@@ -260,7 +261,7 @@ func (m *mutation) addRenames(entries option.Hash) {
 				return err
 			case toErr != nil && to.format != nil && to.format.Err() != nil:
 				return toErr
-			case !e.Includes(old):
+			case !there:
 				return nil
 			}
 			v := e.Remove(old)
