@@ -1,7 +1,6 @@
 package operator
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	policyv1 "k8s.io/api/policy/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -64,11 +64,20 @@ func (b *kubeBed) mounted(dir string) string {
 	return fmt.Sprintf("volumes: [{name: test, hostPath: {path: %q}}]\nvolumeMounts: [{name: test, mountPath: %q}]\n", dir, dir)
 }
 
+// slowly lets a cluster take its time for each bulk, so that a carry is not over before a test has done something to it.
+func slowly(r *osfake.Request) osfake.Fault {
+	if r.API == "bulk" {
+		return osfake.Fault{Latency: 3 * time.Second}
+	}
+	return osfake.Fault{}
+}
+
 func TestPodsOfAJobShareAnArchiveIntoACluster(t *testing.T) {
 	t.Parallel()
 	b := kubeTest(t)
 	b.operate(Options{})
 	search := osfake.Start(t, osfake.Options{Username: "carrier", Password: "s3cret-words"})
+	search.SetHook(slowly)
 	dir, documents := b.archive()
 	s := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "search", Namespace: b.namespace}, StringData: map[string]string{"NARU_USERNAME": "carrier", "NARU_PASSWORD": "s3cret-words"}}
 	if err := b.client.Create(t.Context(), s); err != nil {
@@ -77,7 +86,7 @@ func TestPodsOfAJobShareAnArchiveIntoACluster(t *testing.T) {
 	b.flow("shop", fmt.Sprintf(`
 flow:
   source: {archive: {dir: %q}}
-  sink: {opensearch: {urls: [%q], rate: 150/s}}
+  sink: {opensearch: {urls: [%q]}}
   options: {workers: 1, batchRecords: 50}
 replicas: 3
 envFrom: [{secretRef: {name: search}}]
@@ -100,6 +109,7 @@ envFrom: [{secretRef: {name: search}}]
 	if err := b.client.SubResource("eviction").Create(t.Context(), &pods.Items[0], &policyv1.Eviction{ObjectMeta: pods.Items[0].ObjectMeta}); err != nil {
 		t.Fatal(err)
 	}
+	search.SetHook(nil)
 	f := b.awaitFlow("shop", "True Arrived")
 	if f.Status.Parts == nil || f.Status.Parts.Total == 0 || f.Status.Parts.Done != f.Status.Parts.Total || f.Status.Records == nil || f.Status.Records.Delivered != documents {
 		t.Errorf("parts %+v, records %+v", f.Status.Parts, f.Status.Records)
@@ -332,14 +342,11 @@ func TestAnotherOperatorTakesOver(t *testing.T) {
 	case <-time.After(patience):
 		t.Error("asked to end, the operator does not")
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-	defer cancel()
-	third := start()
-	began := time.Now()
+	var lease coordinationv1.Lease
+	if !b.get(&lease, LeaseName) || deref(lease.Spec.HolderIdentity) != "" {
+		t.Errorf("the lease was not given back: %+v", lease.Spec)
+	}
+	start()
 	b.flow("last", beats)
 	b.awaitFlow("last", "True Running")
-	if took := time.Since(began); took > 12*time.Second {
-		t.Errorf("the lease was not given back: %v", took)
-	}
-	_, _ = ctx, third
 }

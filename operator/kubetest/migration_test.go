@@ -127,7 +127,7 @@ kind: Migration
 metadata: {name: move}
 spec:
   from: {snapshot: {url: %q, snapshot: snap-2}}
-  to: {opensearch: {urls: [%q], rate: 400/s}}
+  to: {opensearch: {urls: [%q], rate: 150/s}}
   indices: [logs-2019, best, churn, zstd]
   parallelism: 3
   cutover: {aliases: {logs: logs-*, all: "best,zstd"}}
