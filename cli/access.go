@@ -28,3 +28,19 @@ func (f *accessFlags) add(cmd *cobra.Command) {
 func (f *accessFlags) to(addresses string) connect.Access {
 	return connect.Access{URLs: strings.Split(addresses, ","), Auth: f.auth, TLS: f.tls}
 }
+
+// accessOf is the access as flags, each after a space.
+func accessOf(a *connect.Access) string {
+	line := ""
+	for _, f := range []struct{ name, value string }{
+		{"--ca-file", a.TLS.CAFile}, {"--cert-file", a.TLS.CertFile}, {"--key-file", a.TLS.KeyFile}, {"--sigv4", a.Auth.SigV4},
+	} {
+		if f.value != "" {
+			line += " " + f.name + " " + quote(f.value)
+		}
+	}
+	if a.TLS.Insecure {
+		line += " --insecure"
+	}
+	return line
+}

@@ -421,6 +421,12 @@ func again(f *connect.Flow) string {
 	for _, p := range f.Source.Patterns() {
 		line += " -i " + quote(p)
 	}
+	switch {
+	case f.Sink.OpenSearch != nil:
+		line += accessOf(&f.Sink.OpenSearch.Access)
+	case f.Source.OpenSearch != nil:
+		line += accessOf(&f.Source.OpenSearch.Access)
+	}
 	for _, s := range f.Stages {
 		switch {
 		case s.Sample != nil:

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"net/http"
 	"net/url"
@@ -43,13 +44,33 @@ func (x *catalogued) why() string {
 	return ""
 }
 
-// catalog lists all indices of the cluster by name. How they do is for measure to find out.
-func (c *Client) catalog(ctx context.Context, aliases bool) ([]catalogued, error) {
-	var settings map[string]struct {
+// catalog lists the indices of the cluster by name, at least those that the patterns choose. How they do is for measure to find
+// out. Who may see all is asked about all; who may not (some), about those that the patterns can mean.
+func (c *Client) catalog(ctx context.Context, aliases bool, patterns flow.Patterns) (list []catalogued, some bool, err error) {
+	type settingsOf struct {
 		Settings map[string]any `json:"settings"`
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_settings?flat_settings=true&expand_wildcards=all", nil, &settings); err != nil {
-		return nil, fmt.Errorf("list the indices of %s: %w", c, err)
+	var settings map[string]settingsOf
+	const query = "/_settings?flat_settings=true&expand_wildcards=all"
+	err = c.JSON(ctx, http.MethodGet, query, nil, &settings)
+	if statusOf(err) == http.StatusForbidden {
+		globs := expressions(patterns)
+		if len(globs) == 0 {
+			err = fmt.Errorf("%w; or choose indices that this user may read by name or pattern", err)
+		} else {
+			some, err, settings = true, nil, map[string]settingsOf{}
+		}
+		for path := range joined(globs) {
+			var more map[string]settingsOf
+			if err = c.JSON(ctx, http.MethodGet, path+query+"&ignore_unavailable=true", nil, &more); err != nil && statusOf(err) != http.StatusNotFound {
+				break
+			}
+			err = nil
+			maps.Copy(settings, more)
+		}
+	}
+	if err != nil {
+		return nil, some, fmt.Errorf("list the indices of %s: %w", c, err)
 	}
 	all := map[string]*catalogued{}
 	for name, s := range settings {
@@ -71,28 +92,90 @@ func (c *Client) catalog(ctx context.Context, aliases bool) ([]catalogued, error
 		}
 	}
 	if err := c.catalogStreams(ctx, all); err != nil {
-		return nil, err
+		return nil, some, err
 	}
 	if aliases {
-		if err := c.catalogAliases(ctx, all); err != nil {
-			return nil, err
+		if err := c.catalogAliases(ctx, all, some); err != nil {
+			return nil, some, err
 		}
 	}
-	list := make([]catalogued, 0, len(all))
+	list = make([]catalogued, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		list = append(list, *all[name])
 	}
-	return list, nil
+	return list, some, nil
 }
 
-// measure notes which of the listed indices are closed or red, and their sizes.
-func (c *Client) measure(ctx context.Context, list []catalogued) error {
+// expressions are the patterns as a cluster takes them, for all that they can choose; none: it cannot be said that way.
+func expressions(patterns flow.Patterns) []string {
+	var all []string
+	for i, pattern := range patterns {
+		glob, exclude := cutExclusion(pattern)
+		switch {
+		case exclude && glob == "*": // what comes after it is added to nothing
+			all = nil
+		case exclude && i == 0: // all but these
+			return nil
+		case exclude:
+		default:
+			glob = strings.ReplaceAll(glob, `\[`, "\x00")
+			if strings.ContainsAny(glob, `[\`) {
+				return nil
+			}
+			all = append(all, strings.NewReplacer("?", "*", "\x00", "[").Replace(glob))
+		}
+	}
+	return all
+}
+
+// joined gives paths with the names or expressions, as many in each as a request's line has room for: 4096 bytes, of which some are
+// for the rest.
+func joined(names []string) iter.Seq[string] {
+	const room = 3000
+	return func(yield func(string) bool) {
+		path := ""
+		for _, name := range names {
+			name = url.PathEscape(name)
+			if path != "" && len(path)+len(name) >= room {
+				if !yield(path) {
+					return
+				}
+				path = ""
+			}
+			path += map[bool]string{true: "/", false: ","}[path == ""] + name
+		}
+		if path != "" {
+			yield(path)
+		}
+	}
+}
+
+// measure notes which of the listed indices are closed or red, and their sizes. Where the user may see only some, it asks about no
+// others.
+func (c *Client) measure(ctx context.Context, list []catalogued, some bool) error {
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].name
+	}
+	paths := joined(names)
+	if !some {
+		paths = slices.Values([]string{""})
+	}
+	for path := range paths {
+		if err := c.measureAt(ctx, list, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Client) measureAt(ctx context.Context, list []catalogued, path string) error {
 	var rows []struct {
 		Index, Status, Health string
 		Docs                  *string `json:"docs.count"`
 		Bytes                 *string `json:"pri.store.size"`
 	}
-	const columns = "/_cat/indices?format=json&bytes=b&h=index,status,health,docs.count,pri.store.size"
+	columns := "/_cat/indices" + path + "?format=json&bytes=b&h=index,status,health,docs.count,pri.store.size"
 	err := c.JSON(ctx, http.MethodGet, columns+"&expand_wildcards=all", nil, &rows)
 	if statusOf(err) == http.StatusBadRequest { // before 7.7 there was nothing to expand
 		err = c.JSON(ctx, http.MethodGet, columns, nil, &rows)
@@ -152,16 +235,22 @@ func (c *Client) catalogStreams(ctx context.Context, all map[string]*catalogued)
 	return nil
 }
 
-func (c *Client) catalogAliases(ctx context.Context, all map[string]*catalogued) error {
-	var answer map[string]struct {
-		Aliases map[string]json.RawMessage `json:"aliases"`
+func (c *Client) catalogAliases(ctx context.Context, all map[string]*catalogued, some bool) error {
+	paths := slices.Values([]string{""})
+	if some {
+		paths = joined(slices.Sorted(maps.Keys(all)))
 	}
-	if err := c.JSON(ctx, http.MethodGet, "/_alias", nil, &answer); err != nil {
-		return fmt.Errorf("list the aliases of %s: %w", c, err)
-	}
-	for name, a := range answer {
-		if x := all[name]; x != nil {
-			x.aliases = slices.Sorted(maps.Keys(a.Aliases))
+	for path := range paths {
+		var answer map[string]struct {
+			Aliases map[string]json.RawMessage `json:"aliases"`
+		}
+		if err := c.JSON(ctx, http.MethodGet, path+"/_alias", nil, &answer); err != nil {
+			return fmt.Errorf("list the aliases of %s: %w", c, err)
+		}
+		for name, a := range answer {
+			if x := all[name]; x != nil {
+				x.aliases = slices.Sorted(maps.Keys(a.Aliases))
+			}
 		}
 	}
 	return nil

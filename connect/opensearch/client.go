@@ -241,6 +241,12 @@ type anonymous struct{}
 
 func (anonymous) sign(*http.Request, []byte) error { return nil }
 
+// nobody reports that requests do not say who asks.
+func (c *Client) nobody() bool {
+	_, is := c.auth.(anonymous)
+	return is && c.target.TLS.CertFile == "" && c.target.TLS.CertPEM == nil
+}
+
 func (a *Auth) signer(ctx context.Context, getenv func(string) string) (signer, error) {
 	if a.SigV4 != "" {
 		return newSigV4(ctx, a.SigV4, a.Region)

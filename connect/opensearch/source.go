@@ -1,6 +1,7 @@
 package opensearch
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -84,7 +85,7 @@ func NewSource(ctx context.Context, client *Client, o SourceOptions) (*Source, e
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	all, err := client.catalog(ctx, o.Aliases)
+	all, some, err := client.catalog(ctx, o.Aliases, o.Indices)
 	if err != nil {
 		return nil, err
 	}
@@ -100,12 +101,12 @@ func NewSource(ctx context.Context, client *Client, o SourceOptions) (*Source, e
 	if len(s.indices) == 0 && len(o.Indices) > 0 && !o.Absent {
 		return nil, fmt.Errorf("%s: no index matches %s", client, strings.Join(o.Indices, " "))
 	}
-	if err := client.measure(ctx, s.indices); err != nil {
+	if err := client.measure(ctx, s.indices, some); err != nil {
 		return nil, err
 	}
 	if !o.AsIs {
 		s.refresh(ctx)
-		if err := client.measure(ctx, s.indices); err != nil {
+		if err := client.measure(ctx, s.indices, some); err != nil {
 			return nil, err
 		}
 	}
@@ -276,8 +277,42 @@ func (s *Source) describe(ctx context.Context, x *catalogued) (flow.Group, error
 		return g, fmt.Errorf("count %s: %w", x.name, err)
 	case n.Shards.Failed == 0:
 		g.Records = n.Count
+		if n.Count < x.documents && !nested(it.Mappings) {
+			return g, s.concealed(ctx, x, &g)
+		}
 	}
 	return g, nil
+}
+
+// nested reports that an index may have more documents than people see: each nested object is one.
+func nested(mappings json.RawMessage) bool { return bytes.Contains(mappings, []byte(`"nested"`)) }
+
+// concealed looks whether roles hide documents of an index from who asks. All that can be seen of it is that the index's own
+// statistics, which know no roles, count more; so may they where documents are deleted at this moment.
+func (s *Source) concealed(ctx context.Context, x *catalogued, g *flow.Group) error {
+	if s.client.nobody() {
+		return nil
+	}
+	at := "/" + url.PathEscape(x.name)
+	var has [2]int64 // before and after
+	var n struct{ Count int64 }
+	for i := range has {
+		of := []catalogued{*x}
+		if err := s.client.measureAt(ctx, of, at); err != nil {
+			return err
+		}
+		has[i] = of[0].documents
+		if i > 0 {
+			break
+		}
+		if err := s.client.JSON(ctx, http.MethodGet, at+"/_count", nil, &n); err != nil {
+			return fmt.Errorf("count %s: %w", x.name, err)
+		}
+	}
+	if n.Count < min(has[0], has[1]) && g.Grade == flow.Lossless {
+		g.Grade, g.Why = flow.Partial, "roles hide documents from this user (document-level security): fewer can be read than the index has"
+	}
+	return nil
 }
 
 // grade judges by mapping and settings what of its documents an index can give.
