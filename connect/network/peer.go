@@ -3,7 +3,8 @@ package network
 import (
 	"encoding/binary"
 	"errors"
-	"unsafe"
+
+	"github.com/narudata/naru/internal/sized"
 )
 
 // A Peer is who sent a message: what the Meta of a record says.
@@ -24,44 +25,18 @@ type Peer struct {
 //	proxy port 2 bytes
 //	subject    uvarint length, bytes
 func (p *Peer) AppendMeta(dst []byte) []byte {
-	dst = appendSized(appendSized(dst, p.Host), p.IP)
-	dst = appendSized(binary.BigEndian.AppendUint16(dst, p.Port), p.ProxyIP)
-	return appendSized(binary.BigEndian.AppendUint16(dst, p.ProxyPort), p.Subject)
-}
-
-func appendSized(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+	dst = sized.Append(sized.Append(dst, p.Host), p.IP)
+	dst = sized.Append(binary.BigEndian.AppendUint16(dst, p.Port), p.ProxyIP)
+	return sized.Append(binary.BigEndian.AppendUint16(dst, p.ProxyPort), p.Subject)
 }
 
 var errMeta = errors.New("this says of no peer")
 
 // ParsePeer reads the Meta of a record. The strings are parts of meta.
 func ParsePeer(meta []byte) (Peer, error) {
-	var p Peer
-	ok := true
-	text := func() string {
-		n, size := binary.Uvarint(meta)
-		if !ok || size <= 0 || n > uint64(len(meta)-size) {
-			ok = false
-			return ""
-		}
-		end := size + int(n) //nolint:gosec // it is less than the length
-		s := unsafe.String(unsafe.SliceData(meta[size:end]), end-size)
-		meta = meta[end:]
-		return s
-	}
-	number := func() uint16 {
-		if !ok || len(meta) < 2 {
-			ok = false
-			return 0
-		}
-		n := binary.BigEndian.Uint16(meta)
-		meta = meta[2:]
-		return n
-	}
-	p.Host, p.IP, p.Port = text(), text(), number()
-	p.ProxyIP, p.ProxyPort, p.Subject = text(), number(), text()
-	if !ok || len(meta) > 0 {
+	r := sized.Reader{Left: meta}
+	p := Peer{Host: r.Text(), IP: r.Text(), Port: r.Uint16(), ProxyIP: r.Text(), ProxyPort: r.Uint16(), Subject: r.Text()}
+	if !r.Done() {
 		return Peer{}, errMeta
 	}
 	return p, nil

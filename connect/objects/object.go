@@ -6,7 +6,6 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -14,10 +13,10 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
-	"unsafe"
 
 	"github.com/narudata/naru/blob"
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/sized"
 )
 
 // object is a stream: the lines of an object. Lines that begin with "#Version: " or "#Fields: ", as the logs of CloudFront have
@@ -52,7 +51,7 @@ type Origin struct {
 // in nanoseconds since 1970.
 func (o *Origin) appendMeta(dst []byte) []byte {
 	for _, s := range []string{o.Name, strconv.FormatInt(o.Size, 10), strconv.FormatInt(o.Modified.UnixNano(), 10), o.ETag, o.Class, o.Version, o.Fields} {
-		dst = append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+		dst = sized.Append(dst, s)
 	}
 	return dst
 }
@@ -62,17 +61,13 @@ var errMeta = errors.New("this says of no object")
 // ParseOrigin reads the Meta of a record.
 func ParseOrigin(meta []byte) (Origin, error) {
 	var texts [7]string
+	r := sized.Reader{Left: meta}
 	for i := range texts {
-		n, size := binary.Uvarint(meta)
-		if size <= 0 || n > uint64(len(meta)-size) {
-			return Origin{}, errMeta
-		}
-		end := size + int(n) //nolint:gosec // it is less than the length
-		texts[i], meta = unsafe.String(unsafe.SliceData(meta[size:end]), end-size), meta[end:]
+		texts[i] = r.Text()
 	}
 	size, err := strconv.ParseInt(texts[1], 10, 64)
 	nanos, nerr := strconv.ParseInt(texts[2], 10, 64)
-	if err != nil || nerr != nil || len(meta) > 0 {
+	if err != nil || nerr != nil || !r.Done() {
 		return Origin{}, errMeta
 	}
 	return Origin{texts[0], size, time.Unix(0, nanos).UTC(), texts[3], texts[4], texts[5], texts[6]}, nil

@@ -40,7 +40,6 @@ func nullServer(tb testing.TB) string {
 	return strings.TrimSpace(string(line[:n]))
 }
 
-
 // BenchmarkEvents writes events of about 500 bytes to a server that only counts them. cpu-ns/event is all that this process needs
 // for an event, system calls and net/http included.
 func BenchmarkEvents(b *testing.B) {

@@ -1,12 +1,12 @@
 package web
 
 import (
-	"encoding/binary"
 	"errors"
 	"net/http"
 	"slices"
 	"strconv"
-	"unsafe"
+
+	"github.com/narudata/naru/internal/sized"
 )
 
 // A Request is what a record's Meta says of the request that it came by. Its strings are parts of the Meta.
@@ -27,7 +27,7 @@ type Field struct{ Name, Value string }
 // of Request, then names and values in turn. The length of the body is what it is after it was decoded.
 func appendMeta(dst []byte, r *http.Request, remote string, body int, decoded bool) []byte {
 	for _, s := range []string{remote, r.Method, r.RequestURI, r.Proto, r.Host} {
-		dst = appendSized(dst, s)
+		dst = sized.Append(dst, s)
 	}
 	names := make([]string, 0, len(r.Header)+1)
 	for name := range r.Header {
@@ -48,36 +48,26 @@ func appendMeta(dst []byte, r *http.Request, remote string, body int, decoded bo
 		if values := r.Header[name]; name != "Content-Length" && len(values) > 0 {
 			value = values[len(values)-1]
 		}
-		dst = appendSized(appendSized(dst, name), value)
+		dst = sized.Append(sized.Append(dst, name), value)
 	}
 	return dst
-}
-
-func appendSized(dst []byte, s string) []byte {
-	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
 }
 
 var errMeta = errors.New("this says of no request")
 
 // ParseRequest reads the Meta of a record.
 func ParseRequest(meta []byte) (Request, error) {
-	var r Request
-	for i := 0; i < 5 || len(meta) > 0; i++ {
-		n, size := binary.Uvarint(meta)
-		if size <= 0 || n > uint64(len(meta)-size) {
-			return Request{}, errMeta
+	from := sized.Reader{Left: meta}
+	r := Request{Remote: from.Text(), Method: from.Text(), Target: from.Text(), Version: from.Text(), Host: from.Text()}
+	for len(from.Left) > 0 {
+		f := Field{Name: from.Text()}
+		if len(from.Left) > 0 { // a name may be the end
+			f.Value = from.Text()
 		}
-		end := size + int(n) //nolint:gosec // it is less than the length
-		s := unsafe.String(unsafe.SliceData(meta[size:end]), end-size)
-		meta = meta[end:]
-		switch {
-		case i < 5:
-			*[]*string{&r.Remote, &r.Method, &r.Target, &r.Version, &r.Host}[i] = s
-		case i%2 == 1:
-			r.Header = append(r.Header, Field{Name: s})
-		default:
-			r.Header[len(r.Header)-1].Value = s
-		}
+		r.Header = append(r.Header, f)
+	}
+	if from.Short {
+		return Request{}, errMeta
 	}
 	return r, nil
 }

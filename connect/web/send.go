@@ -5,7 +5,6 @@ import (
 	"cmp"
 	"compress/gzip"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +15,7 @@ import (
 	"sync"
 
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/sized"
 )
 
 // Send says how records are sent as HTTP requests: each by itself, its Key being the URL, its Meta the header (AppendHeader), or
@@ -58,7 +58,7 @@ func (s Send) Open() *Requester {
 
 // AppendHeader appends a line of a header to the Meta of a record: name and value, each an uvarint length and bytes.
 func AppendHeader(dst []byte, name, value string) []byte {
-	return appendSized(appendSized(dst, name), value)
+	return sized.Append(sized.Append(dst, name), value)
 }
 
 // header gives the lines of a Meta on top of those of all requests.
@@ -67,19 +67,13 @@ func (s *Requester) header(meta []byte) (http.Header, error) {
 	if h == nil {
 		h = http.Header{}
 	}
-	var name string
-	for i := 0; len(meta) > 0; i++ {
-		n, size := binary.Uvarint(meta)
-		if size <= 0 || n > uint64(len(meta)-size) {
-			return nil, errors.New("the header of a record is cut off")
-		}
-		text := string(meta[size : size+int(n)]) //nolint:gosec // it is less than the length
-		meta = meta[size+int(n):]                //nolint:gosec // see above
-		if i%2 == 0 {
-			name = text
-		} else {
-			h.Set(name, text)
-		}
+	r := sized.Reader{Left: meta}
+	for len(r.Left) > 0 {
+		name, value := r.Sized(), r.Sized()
+		h.Set(string(name), string(value))
+	}
+	if r.Short {
+		return nil, errors.New("the header of a record is cut off")
 	}
 	return h, nil
 }
