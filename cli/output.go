@@ -9,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"sigs.k8s.io/yaml"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // outputFlag adds -o to cmd.
@@ -47,13 +49,7 @@ func (env Env) print(format *choice, result any, text func(w io.Writer, width in
 }
 
 // count writes n with a comma between thousands.
-func count(n int64) string {
-	s := strconv.FormatInt(n, 10)
-	for i := len(s) - 3; i > 0 && s[i-1] != '-'; i -= 3 {
-		s = s[:i] + "," + s[i:]
-	}
-	return s
-}
+func count(n int64) string { return words.Number(n) }
 
 // short writes n in at most six columns: 950, 12.3k, 148.7M.
 func short(n int64) string {
@@ -70,18 +66,7 @@ func short(n int64) string {
 }
 
 // plural writes "1 part", "2 parts".
-func plural(n int64, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	if len(one) > 2 && one[len(one)-1] == 'x' { // index
-		return count(n) + " " + one[:len(one)-2] + "ices"
-	}
-	if one[len(one)-1] == 's' { // alias
-		return count(n) + " " + one + "es"
-	}
-	return count(n) + " " + one + "s"
-}
+func plural(n int64, one string) string { return words.Count(n, one) }
 
 // size writes n bytes in decimal units.
 func size(n int64) string {

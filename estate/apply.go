@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/narudata/naru/estate/measure"
+	"github.com/narudata/naru/internal/words"
 )
 
 // A MovedError is that a cluster is not any more what a plan was made from. Nothing was changed.
@@ -49,7 +50,7 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 		return nil, fmt.Errorf("the plan is for the cluster %s (%s), and %s is %s (%s)", p.Cluster.Name, p.Cluster.UUID, c, c.Info().Name, got)
 	}
 	if n := p.Problems(); n > 0 {
-		return nil, fmt.Errorf("the plan has %s; solve them first: nothing was changed", things(n, "change that cannot be applied", "changes that cannot be applied"))
+		return nil, fmt.Errorf("the plan has %s; solve them first: nothing was changed", words.Of(n, "change that cannot be applied", "changes that cannot be applied"))
 	}
 	o, err := a.again(ctx, p)
 	if err != nil {
@@ -79,7 +80,7 @@ func (a *Applier) Apply(ctx context.Context, p *Plan) (*Applied, error) {
 	}
 	w := &work{Applier: a, run: run, changes: p.Changes, records: begun, failed: map[int]error{}}
 	if err = w.all(ctx); err != nil {
-		err = fmt.Errorf("%w; %d of %s done, the next plan has the rest", err, run.Done, things(len(p.Changes), "change", "changes"))
+		err = fmt.Errorf("%w; %d of %s done, the next plan has the rest", err, run.Done, words.Of(len(p.Changes), "change", "changes"))
 		run.Failed = err.Error()
 	}
 	run.Finished = a.Now().UTC()

@@ -9,6 +9,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // An index that a policy manages keeps the version of the policy with which it came under it. Where that is declared
@@ -75,9 +77,9 @@ func explainManaged(ch *Change, o *Observed) {
 			staying[m.state]++
 		}
 	}
-	ch.Effects = append(ch.Effects, fmt.Sprintf("then gives this version to %s that it manages%s", indices(n), fromStates(going)))
+	ch.Effects = append(ch.Effects, fmt.Sprintf("then gives this version to %s that it manages%s", words.Count(n, "index"), fromStates(going)))
 	for _, state := range slices.Sorted(maps.Keys(staying)) {
-		ch.Effects = append(ch.Effects, fmt.Sprintf("this version has no state %s: %s in it keep the one they have", state, indices(staying[state])))
+		ch.Effects = append(ch.Effects, fmt.Sprintf("this version has no state %s: %s in it keep the one they have", state, words.Count(staying[state], "index")))
 	}
 	if n > 0 {
 		ch.Risk = worse(ch.Risk, Medium)
@@ -120,7 +122,7 @@ func changeManaged(ctx context.Context, t *Target, name string, live *Live) erro
 		failed, _ := answer["failed_indices"].([]any)
 		if len(failed) > 0 {
 			first, _ := failed[0].(map[string]any)
-			return fmt.Errorf("the new version is there, and %s did not get it: %v: %v", indices(len(failed)), first["index_name"], first["reason"])
+			return fmt.Errorf("the new version is there, and %s did not get it: %v: %v", words.Count(len(failed), "index"), first["index_name"], first["reason"])
 		}
 	}
 	return nil

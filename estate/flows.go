@@ -116,7 +116,7 @@ func checkPipeline(file, text string) error {
 				undecided = append(undecided, p)
 			}
 		}
-		s.Body = withoutFiles(s.Body)
+		s.Body = logstash.WithoutFiles(s.Body)
 	}
 	if inputs == 0 {
 		return fmt.Errorf("%s: the pipeline has no input, and would never read anything", file)
@@ -134,44 +134,6 @@ func checkPipeline(file, text string) error {
 		return nil
 	}
 	return wrong
-}
-
-// withoutFiles leaves out plugins that name files: they are read where the pipeline runs.
-func withoutFiles(body []syntax.Statement) []syntax.Statement {
-	var out []syntax.Statement
-	for _, s := range body {
-		switch s := s.(type) {
-		case *syntax.Plugin:
-			if slices.ContainsFunc(s.Attributes, func(a *syntax.Attribute) bool { return namesFile(a.Value, fileOption.MatchString(a.Name)) }) {
-				continue
-			}
-		case *syntax.Branch:
-			for _, arm := range s.Arms {
-				arm.Body = withoutFiles(arm.Body)
-			}
-			if s.Else != nil {
-				s.Else.Body = withoutFiles(s.Else.Body)
-			}
-		}
-		out = append(out, s)
-	}
-	return out
-}
-
-// fileOption matches options that take names of files.
-var fileOption = regexp.MustCompile(`(^|_)(path|dir|file|files|location|keystore|truststore|template|cacert|ca|certificate|certificate_authorities|ssl_key|regexes|database)$`)
-
-// namesFile reports that a value is the name of a file, or has one in it. In an option for files any text is one.
-func namesFile(v syntax.Value, any bool) bool {
-	switch v := v.(type) {
-	case *syntax.String:
-		return any && v.Value != "" || path.IsAbs(v.Value) || strings.HasPrefix(v.Value, "./") || strings.HasPrefix(v.Value, "../") || strings.HasPrefix(v.Value, "~/")
-	case *syntax.Array:
-		return slices.ContainsFunc(v.Values, func(e syntax.Value) bool { return namesFile(e, any) })
-	case *syntax.Plugin: // a codec
-		return slices.ContainsFunc(v.Attributes, func(a *syntax.Attribute) bool { return namesFile(a.Value, fileOption.MatchString(a.Name)) })
-	}
-	return false
 }
 
 // strangers names what looks like a misspelled variable: a reference that is left to Logstash, and is nearly the name of a variable.

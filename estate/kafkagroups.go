@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/internal/words"
 )
 
 // A group's policy is declared as {"topics": {"orders": "earliest", "clicks": {"begin": "2026-11-01T00:00:00Z"},
@@ -326,7 +327,7 @@ func askGroup(ctx context.Context, t *Target, ch *Change, _ *Live) error {
 	}
 	if n := states[ch.Name].Members; body["offsets"] != nil {
 		if ch.Effects = append(ch.Effects, "its offsets become what they were"); n > 0 {
-			return &kafka.RefusedError{Why: fmt.Sprintf("it has %s, and can be moved once they have stopped", things(n, "member", "members"))}
+			return &kafka.RefusedError{Why: fmt.Sprintf("it has %s, and can be moved once they have stopped", words.Of(n, "member", "members"))}
 		}
 		return nil
 	}
@@ -345,7 +346,7 @@ func askGroup(ctx context.Context, t *Target, ch *Change, _ *Live) error {
 			continue
 		}
 		if s.move != "" && g.Members > 0 {
-			return &kafka.RefusedError{Why: fmt.Sprintf("it has %s, and can be moved in %s once they have stopped", things(g.Members, "member", "members"), topic)}
+			return &kafka.RefusedError{Why: fmt.Sprintf("it has %s, and can be moved in %s once they have stopped", words.Of(g.Members, "member", "members"), topic)}
 		}
 		if _, there := partitions[topic]; !there {
 			ch.Effects = append(ch.Effects, fmt.Sprintf("%s: there is no such topic yet; it begins at %s", topic, s))
@@ -392,12 +393,12 @@ func (g groupLive) outlook(ctx context.Context, t *Target, topic string, s start
 			ahead += max(offset-old.At, 0)
 		}
 	}
-	line := fmt.Sprintf("%s: begins at %s in %s, with %s to read", topic, s, things(set, "partition", "partitions"), things(int(unread), "record", "records"))
+	line := fmt.Sprintf("%s: begins at %s in %s, with %s to read", topic, s, words.Of(set, "partition", "partitions"), words.Of(int(unread), "record", "records"))
 	if back > 0 {
-		line += fmt.Sprintf("; reads %s again", things(int(back), "record", "records"))
+		line += fmt.Sprintf("; reads %s again", words.Of(int(back), "record", "records"))
 	}
 	if ahead > 0 {
-		line += fmt.Sprintf("; skips %s", things(int(ahead), "record", "records"))
+		line += fmt.Sprintf("; skips %s", words.Of(int(ahead), "record", "records"))
 	}
 	return line, nil
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/internal/words"
 )
 
 // inquired is what was asked about the changes of a plan, for what they mean.
@@ -191,7 +192,7 @@ func (ch *Change) beginsLater(d *Desired) {
 }
 
 func contents(f *kafka.TopicFacts) string {
-	s := things(int(f.Records), "record", "records")
+	s := words.Of(int(f.Records), "record", "records")
 	if f.Bytes >= 0 {
 		s += fmt.Sprintf(", %s in all copies", gibibytes(f.Bytes))
 	}
@@ -204,7 +205,7 @@ func (ch *Change) readers(f *kafka.TopicFacts) {
 	for _, g := range f.Groups {
 		name := g.Group
 		if g.Members > 0 {
-			name += " (" + things(g.Members, "member", "members") + ")"
+			name += " (" + words.Of(g.Members, "member", "members") + ")"
 		}
 		names = append(names, name)
 	}
@@ -212,7 +213,7 @@ func (ch *Change) readers(f *kafka.TopicFacts) {
 		ch.Effects = append(ch.Effects, "other groups may read it: "+f.Unknown)
 	}
 	if len(names) > 0 {
-		ch.Effects = append(ch.Effects, "read by "+things(len(names), "group", "groups")+": "+shortList(names))
+		ch.Effects = append(ch.Effects, "read by "+words.Of(len(names), "group", "groups")+": "+shortList(names))
 	}
 }
 
@@ -270,7 +271,7 @@ func explainConfig(ch *Change, f *Field, name string, o *Observed, live *Live) {
 					over += size - after
 				}
 			}
-			ch.Effects = append(ch.Effects, fmt.Sprintf("%s larger than that now, by %s in each copy", things(n, "partition is", "partitions are"), gibibytes(over)))
+			ch.Effects = append(ch.Effects, fmt.Sprintf("%s larger than that now, by %s in each copy", words.Of(n, "partition is", "partitions are"), gibibytes(over)))
 		}
 	case "cleanup.policy":
 		explainPolicy(ch, was, will, means)
@@ -330,7 +331,7 @@ func explainRetention(ch *Change, o *Observed, keep time.Duration) {
 	case n == 0:
 		line += ": none of those there now"
 	default:
-		line += fmt.Sprintf(": up to %s now", things(int(n), "record", "records"))
+		line += fmt.Sprintf(": up to %s now", words.Of(int(n), "record", "records"))
 		if facts != nil && facts.Records > 0 {
 			line += fmt.Sprintf(" of %d", facts.Records)
 			if facts.Bytes > 0 {

@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/narudata/naru/connect/kafka"
+	"github.com/narudata/naru/internal/words"
 )
 
 // A topic is declared as {"partitions": 12, "replicationFactor": 3, "configs": {"retention.ms": 604800000}}. Without
@@ -276,5 +277,5 @@ func inSync(body Body, live *Live) string {
 	if declared {
 		where = "by its configuration"
 	}
-	return fmt.Sprintf("min.insync.replicas is %d %s, and it has %s: every write with acks=all would fail", n, where, things(int(copies), "copy", "copies"))
+	return fmt.Sprintf("min.insync.replicas is %d %s, and it has %s: every write with acks=all would fail", n, where, words.Of(int(copies), "copy", "copies"))
 }

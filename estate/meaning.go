@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // staticSettings are those of an index that are set when it is made, and stay.
@@ -94,16 +96,6 @@ func explain(ch *Change, d *Desired, o *Observed, now time.Time) {
 	}
 }
 
-// things writes "1 index", "2 indices" and the like.
-func things(n int, one, many string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %s", n, many)
-}
-
-func indices(n int) string { return things(n, "index", "indices") }
-
 // matching gives the indices that one of the patterns matches.
 func (o *Observed) matching(patterns []string) []IndexFact {
 	var out []IndexFact
@@ -138,13 +130,13 @@ func explainTemplate(ch *Change, d *Desired, o *Observed) {
 	n := len(o.matching(patterns))
 	stay := "existing indices stay as they are"
 	if n > 0 {
-		stay = fmt.Sprintf("the %s that match now stay as they are", indices(n))
+		stay = fmt.Sprintf("the %s that match now stay as they are", words.Count(n, "index"))
 		if n == 1 {
 			stay = "the 1 index that matches now stays as it is"
 		}
 	}
 	if ch.Kind == ComponentTemplates && len(templates) > 0 {
-		ch.Effects = append(ch.Effects, "part of "+things(len(templates), "index template", "index templates")+": "+shortList(templates))
+		ch.Effects = append(ch.Effects, "part of "+words.Of(len(templates), "index template", "index templates")+": "+shortList(templates))
 	}
 	switch ch.Action {
 	case Create:
@@ -160,7 +152,7 @@ func explainTemplate(ch *Change, d *Desired, o *Observed) {
 	}
 	rollover := "needs a rollover"
 	if n > 0 {
-		rollover += fmt.Sprintf(" (%s without it until then)", indices(n))
+		rollover += fmt.Sprintf(" (%s without it until then)", words.Count(n, "index"))
 	}
 	for i := range ch.Fields {
 		f := &ch.Fields[i]
@@ -204,7 +196,7 @@ func newlyMatching(f *Field, o *Observed) string {
 			lost++
 		}
 	}
-	return fmt.Sprintf("names like those of %s more and %s fewer get it from now on", indices(gained), indices(lost))
+	return fmt.Sprintf("names like those of %s more and %s fewer get it from now on", words.Count(gained, "index"), words.Count(lost, "index"))
 }
 
 func patternList(raw json.RawMessage) []string {
@@ -348,7 +340,7 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 		return
 	case Delete:
 		ch.Risk = Medium
-		ch.Effects = append(ch.Effects, things(len(own), "index that it manages keeps", "indices that it manages keep")+" the version they have; new ones have none")
+		ch.Effects = append(ch.Effects, words.Of(len(own), "index that it manages keeps", "indices that it manages keep")+" the version they have; new ones have none")
 		return
 	case Update, Adopt, Forget:
 	}
@@ -372,7 +364,7 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 		if len(own) == 1 {
 			keep = "keeps the version it has"
 		}
-		ch.Effects = append(ch.Effects, fmt.Sprintf("manages %s now, which %s until change_policy; new indices get this one", indices(len(own)), keep))
+		ch.Effects = append(ch.Effects, fmt.Sprintf("manages %s now, which %s until change_policy; new indices get this one", words.Count(len(own), "index"), keep))
 	}
 	if will == nil || was != nil && *will >= *was {
 		return
@@ -395,7 +387,7 @@ func explainISM(ch *Change, o *Observed, now time.Time) {
 	case o.manages == nil:
 		what += "; which it manages is not known"
 	case n > 0:
-		what += fmt.Sprintf(": %s of %s now, with the new version", indices(n), gibibytes(bytes))
+		what += fmt.Sprintf(": %s of %s now, with the new version", words.Count(n, "index"), gibibytes(bytes))
 	default:
 		what += ": none of those there now"
 	}
@@ -454,10 +446,10 @@ func timeValue(s string) (time.Duration, bool) {
 func days(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= day && d%day == 0 {
-		return things(int(d/day), "day", "days")
+		return words.Of(int(d/day), "day", "days")
 	}
 	if d >= time.Hour && d%time.Hour == 0 {
-		return things(int(d/time.Hour), "hour", "hours")
+		return words.Of(int(d/time.Hour), "hour", "hours")
 	}
 	return d.String()
 }

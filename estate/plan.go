@@ -22,6 +22,7 @@ import (
 	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/estate/measure"
+	"github.com/narudata/naru/internal/words"
 )
 
 // An Action is what is done to an object.
@@ -307,11 +308,11 @@ func (o *Observed) unseen(d *Desired) []string {
 	var notes []string
 	elsewhere := o.elsewhere(d)
 	if elsewhere > 0 {
-		notes = append(notes, things(elsewhere, "flow or pipeline is", "flows and pipelines are")+" declared, and nothing here runs such: that is for the operator, by `naru env render`")
+		notes = append(notes, words.Of(elsewhere, "flow or pipeline is", "flows and pipelines are")+" declared, and nothing here runs such: that is for the operator, by `naru env render`")
 	}
 	for _, k := range Kinds {
 		if n := count[k]; n > 0 {
-			notes = append(notes, fmt.Sprintf("%s left alone, which %s applied once: %s", things(n, "object of "+string(k)+" is", "objects of "+string(k)+" are"), map[bool]string{true: "was", false: "were"}[n == 1], o.Missing[k]))
+			notes = append(notes, fmt.Sprintf("%s left alone, which %s applied once: %s", words.Of(n, "object of "+string(k)+" is", "objects of "+string(k)+" are"), map[bool]string{true: "was", false: "were"}[n == 1], o.Missing[k]))
 		}
 	}
 	return notes

@@ -15,6 +15,7 @@ import (
 
 	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/estate/measure"
+	"github.com/narudata/naru/internal/words"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -114,9 +115,9 @@ func approved(e *v1alpha1.Environment) bool {
 func verdict(e *v1alpha1.Environment, p *estate.Plan, applied int) *outcome {
 	switch {
 	case len(p.Changes) == 0 && applied > 0:
-		return &outcome{state: ready, reason: reasonApplied, message: fmt.Sprintf("%s applied, and there; %d objects are as declared", things(applied, "change"), p.Unchanged)}
+		return &outcome{state: ready, reason: reasonApplied, message: fmt.Sprintf("%s applied, and there; %d objects are as declared", words.Count(applied, "change"), p.Unchanged)}
 	case len(p.Changes) == 0:
-		o := &outcome{state: ready, reason: reasonNothing, message: fmt.Sprintf("%s as declared", things(p.Unchanged, "object"))}
+		o := &outcome{state: ready, reason: reasonNothing, message: fmt.Sprintf("%s as declared", words.Count(p.Unchanged, "object"))}
 		if e.Status.LastApplied != nil {
 			o.reason = reasonApplied
 		}
@@ -131,7 +132,7 @@ func verdict(e *v1alpha1.Environment, p *estate.Plan, applied int) *outcome {
 				}
 			}
 		}
-		return &outcome{state: stalled, reason: reason, message: fmt.Sprintf("%s cannot be applied, so nothing is: %s", things(len(problems), "change"), strings.Join(problems, "; "))}
+		return &outcome{state: stalled, reason: reason, message: fmt.Sprintf("%s cannot be applied, so nothing is: %s", words.Count(len(problems), "change"), strings.Join(problems, "; "))}
 	case e.Spec.Mode == v1alpha1.PlanMode:
 		return &outcome{state: waiting, reason: reasonDiffers, message: "mode is Plan, so nothing is changed: " + e.Status.Plan.Summary}
 	case e.Spec.Approval != nil && above(riskOf(p), e.Spec.Approval.AboveRisk) && !approved(e):
@@ -203,7 +204,7 @@ func (r *Environments) drift(e *v1alpha1.Environment, drifted []estate.Drifted) 
 		setCondition(&e.Status.Conditions, e.Generation, v1alpha1.Drifted, metav1.ConditionFalse, "AsApplied", "all is as it was applied")
 		return
 	}
-	message := fmt.Sprintf("%s not as applied: %s", things(len(names), "object"), few(names))
+	message := fmt.Sprintf("%s not as applied: %s", words.Count(len(names), "object"), words.First(names, 5))
 	setCondition(&e.Status.Conditions, e.Generation, v1alpha1.Drifted, metav1.ConditionTrue, "ChangedOutside", message)
 	if !was {
 		r.event(e, corev1.EventTypeWarning, "Drifted", "Look", message)
@@ -270,21 +271,6 @@ func changesOf(changes []estate.Change) string {
 		lines = append(lines, line)
 	}
 	return strings.Join(lines, "\n")
-}
-
-func few(names []string) string {
-	const most = 5
-	if len(names) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
-	}
-	return strings.Join(names, ", ")
-}
-
-func things(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // know keeps where an Environment's cluster is; without urls, as its spec says, if it says it without variables.

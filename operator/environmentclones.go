@@ -11,6 +11,7 @@ import (
 
 	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/estate/clone"
+	"github.com/narudata/naru/internal/words"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -47,7 +48,7 @@ func (r *Environments) removeClones(ctx context.Context, e *v1alpha1.Environment
 		if err != nil {
 			return next, fmt.Errorf("the clone of %s: %w", c.Of, err)
 		}
-		message := fmt.Sprintf("the clone of %s of %s is gone, with %s", c.Of, c.Began.UTC().Format(time.DateTime), indices(len(removal.Indices)))
+		message := fmt.Sprintf("the clone of %s of %s is gone, with %s", c.Of, c.Began.UTC().Format(time.DateTime), words.Count(len(removal.Indices), "index"))
 		if len(removal.Left) > 0 {
 			message += "; what stays: " + strings.Join(removal.Left, "; ")
 		}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/narudata/naru/estate"
 	"github.com/narudata/naru/estate/clone"
+	"github.com/narudata/naru/internal/words"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -82,7 +83,7 @@ func (r *Environments) finalize(ctx context.Context, e *v1alpha1.Environment) (a
 	defer cancel()
 	n, failure := r.deleteOwned(deleting, e)
 	if failure == nil {
-		r.event(e, corev1.EventTypeNormal, "Deleted", "Delete", fmt.Sprintf("%s deleted", things(n, "object")))
+		r.event(e, corev1.EventTypeNormal, "Deleted", "Delete", fmt.Sprintf("%s deleted", words.Count(n, "object")))
 		return 0, r.release(ctx, e)
 	}
 	if ctx.Err() != nil {
@@ -150,7 +151,7 @@ func (r *Environments) deleteOwned(ctx context.Context, e *v1alpha1.Environment)
 			return deleted, err
 		}
 		if n := p.Problems(); n > 0 {
-			return deleted, fmt.Errorf("%s cannot be deleted: %s", things(n, "object"), changesOf(p.Changes))
+			return deleted, fmt.Errorf("%s cannot be deleted: %s", words.Count(n, "object"), changesOf(p.Changes))
 		}
 		run, err := r.apply(ctx, e, t, p, nil)
 		if run != nil {

@@ -28,6 +28,7 @@ import (
 
 	"github.com/narudata/naru/connect/opensearch"
 	"github.com/narudata/naru/internal/termination"
+	"github.com/narudata/naru/internal/words"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -295,7 +296,7 @@ func (c *course) pending(res *result, doing, failed, message string) *outcome {
 		return &outcome{state: stalled, reason: failed, message: fmt.Sprintf("%s (another try: annotate %s with the time)", res.why, v1alpha1.ReconcileAtAnnotation)}
 	}
 	if isSuspended(c.m) && res.active > 0 {
-		message += fmt.Sprintf("; %s being stopped", things(int(res.active), "pod"))
+		message += fmt.Sprintf("; %s being stopped", words.Count(int(res.active), "pod"))
 	}
 	if why := trouble(res.pods, ""); why != "" {
 		message += "; " + why
@@ -404,12 +405,12 @@ func (c *course) switched(ctx context.Context) (*outcome, error) {
 	aliases := digest(cutover.Aliases)
 	names := slices.Sorted(maps.Keys(cutover.Aliases))
 	if c.record.Cutover == aliases { // said again each time: the write of the status that said it first may have been refused
-		setCondition(&c.m.Status.Conditions, c.m.Generation, v1alpha1.CutOver, metav1.ConditionTrue, "Switched", few(names)+" switched")
+		setCondition(&c.m.Status.Conditions, c.m.Generation, v1alpha1.CutOver, metav1.ConditionTrue, "Switched", words.First(names, 5)+" switched")
 		return nil, nil
 	}
 	if cutover.Approval != v1alpha1.AutomaticCutover && c.m.Annotations[v1alpha1.ApproveCutoverAnnotation] != "true" {
 		c.m.Status.Phase = v1alpha1.MigrationAwaitingApproval
-		message := fmt.Sprintf("all has arrived; to point %s at the new indices, annotate %s=true", few(names), v1alpha1.ApproveCutoverAnnotation)
+		message := fmt.Sprintf("all has arrived; to point %s at the new indices, annotate %s=true", words.First(names, 5), v1alpha1.ApproveCutoverAnnotation)
 		setCondition(&c.m.Status.Conditions, c.m.Generation, v1alpha1.CutOver, metav1.ConditionFalse, reasonAwaitingApproval, message)
 		return &outcome{state: waiting, reason: reasonAwaitingApproval, message: message}, nil
 	}
@@ -428,7 +429,7 @@ func (c *course) switched(ctx context.Context) (*outcome, error) {
 		return o, nil
 	}
 	c.record.Cutover = aliases
-	setCondition(&c.m.Status.Conditions, c.m.Generation, v1alpha1.CutOver, metav1.ConditionTrue, "Switched", few(names)+" switched")
+	setCondition(&c.m.Status.Conditions, c.m.Generation, v1alpha1.CutOver, metav1.ConditionTrue, "Switched", words.First(names, 5)+" switched")
 	return nil, c.keep(ctx)
 }
 
@@ -449,7 +450,7 @@ func (c *course) status() {
 	}
 	if v := c.record.Verified; v != nil {
 		c.verification(v)
-		message := fmt.Sprintf("%d records in %s were compared, and are what was read", v.Records, indices(v.Indices))
+		message := fmt.Sprintf("%d records in %s were compared, and are what was read", v.Records, words.Count(v.Indices, "index"))
 		if c.record.Partial != "" {
 			message += ", but for what could not be carried whole: " + c.record.Partial
 		}
@@ -457,16 +458,9 @@ func (c *course) status() {
 	}
 }
 
-func indices(n int) string {
-	if n == 1 {
-		return "1 index"
-	}
-	return fmt.Sprintf("%d indices", n)
-}
-
 func (c *course) planText() string {
 	p := c.record.Plan
-	text := fmt.Sprintf("%d records in %s, %s", p.Records, indices(p.Indices), things(p.Parts, "part"))
+	text := fmt.Sprintf("%d records in %s, %s", p.Records, words.Count(p.Indices, "index"), words.Count(p.Parts, "part"))
 	if p.AtMost {
 		text = "at most " + text
 	}

@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/narudata/naru/internal/termination"
+	"github.com/narudata/naru/internal/words"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -95,7 +96,7 @@ func (r *Migrations) run(ctx context.Context, m *v1alpha1.Migration, s *stage) (
 		}
 		_, err := apply(ctx, r.Client, m, want)
 		if err == nil {
-			r.Events.Eventf(m, nil, corev1.EventTypeNormal, "Started", "Run", "%s begins: Job %s, %s", s.name, want.Name, things(int(s.pods), "pod"))
+			r.Events.Eventf(m, nil, corev1.EventTypeNormal, "Started", "Run", "%s begins: Job %s, %s", s.name, want.Name, words.Count(int(s.pods), "pod"))
 		}
 		return &result{}, err
 	case err != nil:

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/narudata/naru/connect/opensearch"
+	"github.com/narudata/naru/internal/words"
 	"github.com/narudata/naru/operator/v1alpha1"
 )
 
@@ -46,14 +47,14 @@ func (c *course) progress(ctx context.Context, res *result) string {
 		p.Parts = v1alpha1.Parts{Total: max(int64(c.record.Plan.Parts), t.Parts), Done: max(p.Parts.Done, t.Done)}
 		p.Records = v1alpha1.Records{Read: max(p.Records.Read, t.Records), Delivered: max(p.Records.Delivered, t.Delivered), DeadLetters: max(p.Records.DeadLetters, t.Dead)}
 	default:
-		text := fmt.Sprintf("%s carry %s", things(int(p.Pods), "pod"), indices(c.record.Plan.Indices))
+		text := fmt.Sprintf("%s carry %s", words.Count(int(p.Pods), "pod"), words.Count(c.record.Plan.Indices, "index"))
 		if err != nil {
 			text += "; how far they are is not known: " + shortened(err.Error(), 300)
 		}
 		return text
 	}
 	p.MeasuredAt = &metav1.Time{Time: c.now()}
-	text := fmt.Sprintf("%d of %d records, %d of %d parts, %s", p.Records.Read, max(all, p.Records.Read), p.Parts.Done, p.Parts.Total, things(int(p.Pods), "pod"))
+	text := fmt.Sprintf("%d of %d records, %d of %d parts, %s", p.Records.Read, max(all, p.Records.Read), p.Parts.Done, p.Parts.Total, words.Count(int(p.Pods), "pod"))
 	if left := all - p.Records.Read; left > 0 && rate > 0 {
 		text += fmt.Sprintf(", %.0f records/s, about %s left", rate, (time.Duration(float64(left) / rate * float64(time.Second))).Round(time.Second))
 	}

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // Severities of findings.
@@ -150,7 +152,7 @@ func (e *examination) replication() {
 				Severity: Critical, Check: "offline", What: "partitions have no leader",
 				Why: "Nothing can be written to them or read from them.",
 				Fix: "Start the brokers that have their copies again. If none comes back, an unclean election is what is left, and it loses records.",
-			}, fmt.Sprintf("%s (%s: %s)", t.Name, some(n, "partition"), numbers(t.Offline)))
+			}, fmt.Sprintf("%s (%s: %s)", t.Name, words.Count(n, "partition"), numbers(t.Offline)))
 		}
 		if n := len(t.UnderReplicated); n > 0 {
 			e.find(Finding{
@@ -211,7 +213,7 @@ func (e *examination) copies(t *TopicReport, brokers int) {
 	switch {
 	case t.Replicas > 0 && t.MinISR > int64(t.Replicas):
 		e.find(Finding{
-			Severity: Critical, Check: "min-insync-beyond", What: fmt.Sprintf("min.insync.replicas is %d, with %s", t.MinISR, copies(t.Replicas)),
+			Severity: Critical, Check: "min-insync-beyond", What: fmt.Sprintf("min.insync.replicas is %d, with %s", t.MinISR, words.Count(t.Replicas, "copy")),
 			Why: "Writers with acks=all are always refused: there never are as many copies.",
 			Fix: fmt.Sprintf("More copies, or kafka-configs.sh --alter --topic … --add-config min.insync.replicas=%d", max(1, t.Replicas-1)),
 		}, t.Name)
@@ -333,20 +335,6 @@ func (e *examination) timestamps() {
 			}, t.Name)
 		}
 	}
-}
-
-func copies(n int) string {
-	if n == 1 {
-		return "1 copy"
-	}
-	return fmt.Sprintf("%d copies", n)
-}
-
-func some(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return fmt.Sprintf("%d %ss", n, one)
 }
 
 // numbers lists some numbers of partitions.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 func (e *examination) membership() {
@@ -25,7 +27,7 @@ func (e *examination) membership() {
 		}
 		if n := len(g.Members); n > 0 && g.Partitions > 0 && g.Kind != ShareGroup && n > g.Partitions {
 			e.find(Finding{
-				Severity: Warning, Check: "idle-members", What: fmt.Sprintf("%d members, %s to read, %d idle", n, some(g.Partitions, "partition"), g.Idle),
+				Severity: Warning, Check: "idle-members", What: fmt.Sprintf("%d members, %s to read, %d idle", n, words.Count(g.Partitions, "partition"), g.Idle),
 				Why: "A partition is read by one member of a group: those beyond the number of partitions do nothing.",
 				Fix: "Fewer members, more partitions, or a share group (KIP-932).",
 			}, g.Name)
@@ -72,7 +74,7 @@ func (e *examination) lag() {
 		}
 		if t.Beyond > 0 {
 			e.find(Finding{
-				Severity: Critical, Check: "offset-beyond-end", What: fmt.Sprintf("the offsets of %s are beyond the end", some(t.Beyond, "partition")),
+				Severity: Critical, Check: "offset-beyond-end", What: fmt.Sprintf("the offsets of %s are beyond the end", words.Count(t.Beyond, "partition")),
 				Why: "The topic was made anew, or an unclean election lost records. The consumer begins at auto.offset.reset, or waits until the end has come as far.",
 				Fix: "Stop the group and set its offsets: kafka-consumer-groups.sh --reset-offsets --to-earliest --execute",
 			}, subject)
@@ -236,7 +238,7 @@ func (s *KeySpread) finding() *Finding {
 		Fix:  "One partitioner for all producers of the topic; for librdkafka partitioner=murmur2_random.",
 	}
 	if s.Scattered > 0 {
-		f.What += fmt.Sprintf("; %s in several partitions, like %q in %s", some(s.Scattered, "key"), s.Example, numbers(s.Where))
+		f.What += fmt.Sprintf("; %s in several partitions, like %q in %s", words.Count(s.Scattered, "key"), s.Example, numbers(s.Where))
 	} else {
 		f.Severity = Info
 	}

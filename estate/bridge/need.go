@@ -13,6 +13,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // A Need is a value that something needs.
@@ -58,17 +60,9 @@ type MissingError struct{ Needs []Need }
 func (e *MissingError) Error() string {
 	lines := make([]string, len(e.Needs))
 	for i, n := range e.Needs {
-		lines[i] = fmt.Sprintf("%s is %s, which is for %s: give Terraform an output %s", n.Name, n.Missing, some(n.By), strings.Join(n.From[:min(3, len(n.From))], " or "))
+		lines[i] = fmt.Sprintf("%s is %s, which is for %s: give Terraform an output %s", n.Name, n.Missing, words.First(n.By, 3), strings.Join(n.From[:min(3, len(n.From))], " or "))
 	}
 	return strings.Join(lines, "\n")
-}
-
-func some(list []string) string {
-	const most = 3
-	if len(list) > most {
-		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
-	}
-	return strings.Join(list, ", ")
 }
 
 // Missing gives a *MissingError for what is missing of needs; nil if nothing is.

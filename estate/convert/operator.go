@@ -1,11 +1,11 @@
 package convert
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/narudata/naru/estate"
+	"github.com/narudata/naru/internal/words"
 )
 
 // The nine configuration kinds of the OpenSearch operator, and what it sends of them.
@@ -195,7 +195,7 @@ func takeUser(b *Batch, t *tale, r operated) {
 		}
 	}
 	if attributes, _ := body["attributes"].(map[string]any); len(attributes) > 0 {
-		has = append(has, count(len(attributes), "attribute"))
+		has = append(has, words.Count(len(attributes), "attribute"))
 	}
 	if len(has) == 0 {
 		has = []string{"no roles"}
@@ -224,11 +224,4 @@ func textsOf(v any) []string {
 		}
 	}
 	return out
-}
-
-func count(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }

@@ -3,6 +3,8 @@ package convert
 import (
 	"slices"
 	"strings"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // An ISM policy of the operator. What it does not send, or sends in a form that the plugin does not take, has never been in a
@@ -141,7 +143,7 @@ var ismAction = record{
 		case 1:
 			return out
 		}
-		t.fail(path, "has %s; each action of a state is an element of its own", count(n, "action"))
+		t.fail(path, "has %s; each action of a state is an element of its own", words.Count(n, "action"))
 		return absent{}
 	},
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/narudata/naru/internal/words"
 )
 
 // A Suggestion is something that could be saved, with the arithmetic behind it.
@@ -234,7 +236,7 @@ func (s *suggester) deleted(x *Family) {
 		return
 	}
 	s.add(Suggestion{
-		What: "deleted documents", Where: some(names), Bytes: saved, How: how,
+		What: "deleted documents", Where: words.First(names, 3), Bytes: saved, How: how,
 		Do: "_forcemerge?only_expunge_deletes=true, at a quiet time", Beware: "merging reads and writes all of it once, and needs room for that",
 	})
 }
@@ -273,7 +275,7 @@ func (s *suggester) unused(families []*Family) {
 			continue
 		}
 		s.add(Suggestion{
-			What: "never searched", Where: some(names), Bytes: saved, Shards: shards,
+			What: "never searched", Where: words.First(names, 3), Bytes: saved, Shards: shards,
 			How: []string{fmt.Sprintf("no query of any copy of these %d indices since %s UTC, when the last of their counters began: a node that restarts and a shard that moves count from zero, and what was before is not known",
 				len(names), latest.Format(time.DateTime))},
 			Do:     "ask who needs them; archive them (naru carry), then delete them",
@@ -367,13 +369,4 @@ func (s *suggester) idleNodes() {
 		}
 		s.list = append(s.list, x)
 	}
-}
-
-// some are the first of many names.
-func some(names []string) string {
-	const shown = 3
-	if len(names) <= shown {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
 }
