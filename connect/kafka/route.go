@@ -326,10 +326,18 @@ func (a *Admin) SetRoute(ctx context.Context, group, topic string, change func(*
 		}
 	}
 	now := time.Now()
-	// A route that was lost is followed by one that members who knew it take for newer.
 	next.Version, next.At = now.UnixMicro(), now.UTC().Truncate(time.Millisecond)
 	if before != nil {
 		next.Version = max(next.Version, before.Version+1)
+	} else {
+		// A route that was lost is followed by one that members who knew it take for newer, however far the clock of who set it was ahead.
+		s, err := a.RouteStatus(ctx, group)
+		if err != nil {
+			return nil, err
+		}
+		for i := range s.Members {
+			next.Version = max(next.Version, s.Members[i].Version+2) // one more is what they call the loss
+		}
 	}
 	if err := writeRoute(ctx, a.adm, RouteGroup(group), topic, &storedRoute{Route: next}); err != nil {
 		return nil, err

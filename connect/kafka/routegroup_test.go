@@ -284,6 +284,26 @@ func TestALostRouteGivesEverythingToTheStableVersion(t *testing.T) {
 	r.finish()
 }
 
+func TestARouteThatIsSetAfterALossCountsWhoeversClockWasAhead(t *testing.T) {
+	c := newCluster(t, kfake.SeedTopics(4, "t"))
+	r := newRoutes(t, c.ListenAddrs())
+	ahead := time.Now().Add(time.Hour)
+	if err := writeRoute(t.Context(), r.admin.adm, RouteGroup("g"), "t", &storedRoute{Route: Route{Version: ahead.UnixMicro(), Stable: "a", At: ahead}}); err != nil {
+		t.Fatal(err)
+	}
+	r.start("a", 1)
+	waitOwned(t, r, "a", 4)
+	for _, name := range []string{RouteGroup("g"), keptGroup("g")} {
+		if _, err := r.admin.adm.DeleteGroup(t.Context(), name); err != nil && !errors.Is(err, kerr.GroupIDNotFound) {
+			t.Fatal(err)
+		}
+	}
+	r.set(Route{Stable: "a", Canary: "b", Weight: 50})
+	r.start("b", 1)
+	r.settled(2)
+	r.finish()
+}
+
 func TestNeverMoreReadersThanPartitions(t *testing.T) {
 	c := newCluster(t, kfake.SeedTopics(2, "t"))
 	r := newRoutes(t, c.ListenAddrs())
