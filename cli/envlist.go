@@ -88,11 +88,11 @@ func (e *listedEnvironment) ask(ctx context.Context, c *common, dir string) {
 	ctx, cancel := context.WithTimeout(ctx, listPatience)
 	defer cancel()
 	side, err := c.sideOf(ctx, dir, e.Name)
-	defer side.Close()
 	if err != nil {
 		e.Error = err.Error()
 		return
 	}
+	defer side.Close()
 	records, err := clone.Records(ctx, side)
 	if err != nil {
 		e.Error = err.Error()

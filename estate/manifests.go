@@ -201,10 +201,10 @@ func (m *manifests) sections(spec Body) {
 		spec["retention"] = retention
 	}
 	if m.d.Sampling != nil {
-		spec["sampling"] = escapedValue(map[string]any(plainBody(m.d.Sampling)))
+		spec["sampling"] = escapedValue(plainBody(m.d.Sampling))
 	}
 	if m.d.Masking != nil {
-		spec["masking"] = escapedValue(map[string]any(plainBody(m.d.Masking)))
+		spec["masking"] = escapedValue(plainBody(m.d.Masking))
 	}
 	if m.d.ChangeManaged {
 		spec["ism"] = map[string]any{"changeManaged": true}

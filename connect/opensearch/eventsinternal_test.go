@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,7 +121,7 @@ func TestRecordsAreTakenBackOnceNobodyReadsThem(t *testing.T) {
 		t.Error(err)
 	}
 	<-back
-	if !bytes.Equal(append(got, rest...), want) {
+	if !bytes.Equal(slices.Concat(got, rest), want) {
 		t.Error("bytes of another batch were sent")
 	}
 	for _, b := range []*lentBody{body, {of: of}} {
