@@ -84,10 +84,11 @@ naru diff.`,
 			}
 			by[r.Hash] = append(by[r.Hash], r)
 		}
-		for what, hash := range map[string]string{"stable version": route.Stable, "canary": route.Canary} {
-			if len(by[hash]) == 0 {
-				return fmt.Errorf("none of the pipelines is the %s %s", what, hash)
-			}
+		switch {
+		case len(by[route.Stable]) == 0:
+			return fmt.Errorf("none of the pipelines is the stable version %s", route.Stable)
+		case len(by[route.Canary]) == 0:
+			return fmt.Errorf("none of the pipelines is the canary %s", route.Canary)
 		}
 		made := witness.Pair(by[route.Stable], by[route.Canary], delivered, *records)
 		if made.Records == 0 {

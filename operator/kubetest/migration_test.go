@@ -1,6 +1,7 @@
 package kubetest
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -86,6 +87,7 @@ func (b *bed) process(t *testing.T, p *corev1.Pod) int {
 
 func search(t *testing.T, o osfake.Options) (*osfake.Server, *opensearch.Client) {
 	t.Helper()
+	o.Cluster = cmp.Or(o.Cluster, t.Name()) // Environments of other tests have another cluster
 	s := osfake.Start(t, o)
 	c, err := opensearch.Target{URLs: s.URLs, TLS: opensearch.TLS{CAFile: s.CAFile}, Auth: opensearch.Auth{Username: o.Username}}.Connect(t.Context(), func(name string) string {
 		return map[string]string{"NARU_PASSWORD": o.Password}[name]
