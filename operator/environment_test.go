@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"path"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -549,8 +551,17 @@ func TestTheOperatorThatEndsLeavesAnApplyBetweenTwoChanges(t *testing.T) {
 	}
 	e := b.environment("shop", func(s *v1alpha1.EnvironmentSpec) { s.Objects = raw(map[string]any{"ingest-pipelines": objects}) })
 	ctx, cancel := context.WithCancel(t.Context())
+	var come, late atomic.Int32 // late: after the end was asked for
+	var last string
 	b.search.SetHook(func(r *osfake.Request) osfake.Fault {
-		if r.Method == http.MethodPut && strings.HasPrefix(r.Path, "/_ingest/pipeline/p05") {
+		if r.Method != http.MethodPut || !strings.HasPrefix(r.Path, "/_ingest/pipeline/p") {
+			return osfake.Fault{}
+		}
+		if ctx.Err() != nil {
+			late.Add(1)
+		}
+		if come.Add(1) == 6 {
+			last = path.Base(r.Path)
 			cancel()
 		}
 		return osfake.Fault{}
@@ -566,8 +577,9 @@ func TestTheOperatorThatEndsLeavesAnApplyBetweenTwoChanges(t *testing.T) {
 			done++
 		}
 	}
-	if b.field("p05") != "a" || done > all/2 { // those under way are finished, some at a time
-		t.Errorf("it did not end after the changes that were under way: %d of %d are there", done, all)
+	const atATime = 8
+	if b.field(last) != "a" || done > all/2 || late.Load() >= atATime {
+		t.Errorf("it did not end after the changes that were under way: %d of %d are there, %d came after the end", done, all, late.Load())
 	}
 	b.r = b.operator()
 	got, _ := b.look("shop")
