@@ -3,10 +3,10 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/spf13/cobra"
 
-	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/logstash/witness"
 	"github.com/narudata/naru/migrate/compare"
 )
@@ -64,7 +64,7 @@ naru diff.`,
 		if !route.Compares() || route.Stable == "" {
 			return fmt.Errorf("no canary of group %s reads in shadow: naru kafka route set %[1]s --canary VERSION --mirror", group)
 		}
-		delivered, err := deliveredByBoth(cmd, admin, group, route.Canary) // before what was made is asked for: it was made before
+		delivered, err := admin.ShadowSpan(ctx, group, route.Canary, math.MaxInt64) // before what was made is asked for: it was made before
 		if err != nil {
 			return err
 		}
@@ -100,17 +100,4 @@ naru diff.`,
 		return c.showDiff(ctx, f, o, [2]compare.Source{made.A, made.B}, route.Stable, route.Canary)
 	}
 	return cmd
-}
-
-// deliveredByBoth are the records that the live group and the shadow of a version have delivered.
-func deliveredByBoth(cmd *cobra.Command, admin *kafka.Admin, group, canary string) ([]witness.Span, error) {
-	spans, err := admin.ShadowSpan(cmd.Context(), group, canary, 1<<50)
-	if err != nil {
-		return nil, err
-	}
-	out := make([]witness.Span, len(spans))
-	for i, s := range spans {
-		out[i] = witness.Span{Topic: s.Topic, Partition: s.Partition, From: s.From, To: s.To}
-	}
-	return out, nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/narudata/naru/internal/sized"
 )
 
 // Meta is what Kafka tells of a record beside its value. Key and the headers are parts of what was parsed.
@@ -123,31 +125,31 @@ func appendMaybe(dst, b []byte) []byte {
 // ParseMeta reads a record's Meta as a Group or a Range gave it.
 func ParseMeta(meta []byte) (Meta, error) {
 	var m Meta
-	r := metaReader{left: meta}
-	if string(r.bytes(uint64(len(metaMagic)))) != metaMagic {
+	r := sized.Reader{Left: meta}
+	if string(r.Bytes(uint64(len(metaMagic)))) != metaMagic {
 		return m, errMeta
 	}
-	m.Cluster = string(r.text())
-	m.Topic = string(r.text())
-	m.Partition = int32(uint32(r.uvarint())) //nolint:gosec // as it was written
-	m.Offset = int64(r.uvarint())            //nolint:gosec // as it was written
-	ms := r.varint()
-	flags := r.uvarint()
+	m.Cluster = string(r.Sized())
+	m.Topic = string(r.Sized())
+	m.Partition = int32(uint32(r.Uvarint())) //nolint:gosec // as it was written
+	m.Offset = int64(r.Uvarint())            //nolint:gosec // as it was written
+	ms := r.Varint()
+	flags := r.Uvarint()
 	if flags&flagNoTime == 0 {
 		m.Timestamp = time.UnixMilli(ms).UTC()
 	}
 	m.Tombstone, m.Appended = flags&flagTombstone != 0, flags&flagAppended != 0
-	m.Key = r.maybe()
-	m.count = r.uvarint()
-	m.headers = r.left
+	m.Key = maybe(&r)
+	m.count = r.Uvarint()
+	m.headers = r.Left
 	for range m.count {
-		r.text()
-		r.maybe()
-		if r.short {
+		r.Sized()
+		maybe(&r)
+		if r.Short {
 			break
 		}
 	}
-	if r.short || len(r.left) > 0 {
+	if r.Short || len(r.Left) > 0 {
 		return Meta{}, errMeta
 	}
 	return m, nil
@@ -155,25 +157,25 @@ func ParseMeta(meta []byte) (Meta, error) {
 
 // Identity is the part of a record's Meta that all records of its partition, and no others, have; nil if it has none.
 func Identity(meta []byte) []byte {
-	r := metaReader{left: meta}
-	if string(r.bytes(uint64(len(metaMagic)))) != metaMagic {
+	r := sized.Reader{Left: meta}
+	if string(r.Bytes(uint64(len(metaMagic)))) != metaMagic {
 		return nil
 	}
-	r.text()
-	r.text()
-	r.uvarint()
-	if r.short {
+	r.Sized()
+	r.Sized()
+	r.Uvarint()
+	if r.Short {
 		return nil
 	}
-	return meta[:len(meta)-len(r.left)]
+	return meta[:len(meta)-len(r.Left)]
 }
 
 // Headers gives the headers in their order; a name may come several times.
 func (m *Meta) Headers() iter.Seq[Header] {
 	return func(yield func(Header) bool) {
-		r := metaReader{left: m.headers}
+		r := sized.Reader{Left: m.headers}
 		for range m.count {
-			if !yield(Header{string(r.text()), r.maybe()}) {
+			if !yield(Header{string(r.Sized()), maybe(&r)}) {
 				return
 			}
 		}
@@ -201,54 +203,13 @@ func appendEventID(dst []byte, cluster, topic string, partition int32, offset in
 	return strconv.AppendInt(dst, offset, 10)
 }
 
-// metaReader takes things off the front of a Meta. After the first that is not there, short is set.
-type metaReader struct {
-	left  []byte
-	short bool
-}
-
-func (r *metaReader) uvarint() uint64 {
-	v, n := binary.Uvarint(r.left)
-	if n <= 0 {
-		r.short, r.left = true, nil
-		return 0
-	}
-	r.left = r.left[n:]
-	return v
-}
-
-func (r *metaReader) varint() int64 {
-	v, n := binary.Varint(r.left)
-	if n <= 0 {
-		r.short, r.left = true, nil
-		return 0
-	}
-	r.left = r.left[n:]
-	return v
-}
-
-func (r *metaReader) bytes(n uint64) []byte {
-	if n > uint64(len(r.left)) {
-		r.short, r.left = true, nil
-		return nil
-	}
-	b := r.left[:n:n]
-	r.left = r.left[n:]
-	return b
-}
-
-func (r *metaReader) text() []byte { return r.bytes(r.uvarint()) }
-
-func (r *metaReader) maybe() []byte {
-	n := r.uvarint()
+// maybe takes what appendMaybe appended.
+func maybe(r *sized.Reader) []byte {
+	n := r.Uvarint()
 	if n == 0 {
 		return nil
 	}
-	b := r.bytes(n - 1)
-	if b == nil && !r.short {
-		b = []byte{}
-	}
-	return b
+	return r.Bytes(n - 1)
 }
 
 // A mark is a position in a partition: where reading goes on, and the leader's epoch of the record before it.

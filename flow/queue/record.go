@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/narudata/naru/flow"
+	"github.com/narudata/naru/internal/sized"
 )
 
 // A record in a frame, integers as varints of encoding/binary:
@@ -123,92 +124,51 @@ func decodeRecord(b []byte, names *names, r *flow.Record) error {
 	if len(b) < 2 {
 		return errRecord
 	}
-	d := decoder{rest: b[2:]}
+	d := sized.Reader{Left: b[2:]}
 	fields := int(binary.LittleEndian.Uint16(b))
 	if fields >= hasUnknown {
 		return fmt.Errorf("%w: unknown fields %#x", errRecord, fields)
 	}
 	if fields&hasIndex != 0 {
-		r.Index = names.of(d.bytes())
+		r.Index = names.of(d.Sized())
 	}
 	if fields&hasType != 0 {
-		r.Type = names.of(d.bytes())
+		r.Type = names.of(d.Sized())
 	}
 	if fields&hasKey != 0 {
-		r.Key = d.bytes()
+		r.Key = d.Sized()
 	}
 	if fields&hasRouting != 0 {
-		r.Routing = d.bytes()
+		r.Routing = d.Sized()
 	}
 	if fields&hasBody != 0 {
-		r.Body = d.bytes()
+		r.Body = d.Sized()
 	}
 	if fields&hasVersion != 0 {
-		r.Version = d.varint()
+		r.Version = d.Varint()
 	}
 	if fields&hasTime != 0 {
-		sec := d.varint()
-		nsec := d.uvarint()
+		sec := d.Varint()
+		nsec := d.Uvarint()
 		if nsec >= 1e9 {
 			return fmt.Errorf("%w: %d nanoseconds", errRecord, nsec)
 		}
 		r.Time = time.Unix(sec, int64(nsec)).UTC()
 	}
 	if fields&hasMeta != 0 {
-		r.Meta = d.bytes()
+		r.Meta = d.Sized()
 	}
 	if fields&hasPort != 0 {
-		port := d.varint()
+		port := d.Varint()
 		if port != int64(int32(port)) {
 			return fmt.Errorf("%w: port %d", errRecord, port)
 		}
 		r.Port = int32(port)
 	}
-	if d.bad || len(d.rest) > 0 {
+	if !d.Done() {
 		return errRecord
 	}
 	return nil
-}
-
-// A decoder takes fields off the front of a record.
-type decoder struct {
-	rest []byte
-	bad  bool
-}
-
-func (d *decoder) uvarint() uint64 {
-	n, width := binary.Uvarint(d.rest)
-	if width <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[width:]
-	return n
-}
-
-func (d *decoder) varint() int64 {
-	n, width := binary.Varint(d.rest)
-	if width <= 0 {
-		d.bad, d.rest = true, nil
-		return 0
-	}
-	d.rest = d.rest[width:]
-	return n
-}
-
-// bytes gives a field, which is not nil.
-func (d *decoder) bytes() []byte {
-	n := d.uvarint()
-	if n > uint64(len(d.rest)) {
-		d.bad, d.rest = true, nil
-		return []byte{}
-	}
-	field := d.rest[:n:n]
-	d.rest = d.rest[n:]
-	if field == nil {
-		field = []byte{}
-	}
-	return field
 }
 
 // names keeps strings that come again, so that each is allocated once.

@@ -1,5 +1,5 @@
-// Package sized reads and writes the small binary notes that records carry as their Meta: varints, and texts and bytes with their
-// length before them (an uvarint).
+// Package sized reads and writes the small binary notes that records carry as their Meta, and records in a queue: varints, and
+// texts and bytes with their length before them (an uvarint).
 package sized
 
 import (

@@ -90,7 +90,7 @@ func common(a, b []Span) []Span {
 				continue
 			}
 			if from, to := max(x.From, y.From), min(x.To, y.To); from < to {
-				out = append(out, Span{x.Topic, x.Partition, from, to})
+				out = append(out, Span{Topic: x.Topic, Partition: x.Partition, From: from, To: to})
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/narudata/naru/connect/kafka"
 	"github.com/narudata/naru/flow"
 )
 
@@ -214,12 +215,7 @@ type Report struct {
 }
 
 // A Span are offsets of a partition of which everything that was made is there, of the report's level: from From on, before To.
-type Span struct {
-	Topic     string `json:"topic"`
-	Partition int32  `json:"partition"`
-	From      int64  `json:"from"`
-	To        int64  `json:"to"`
-}
+type Span = kafka.OffsetSpan
 
 // An Entry is what an output made of an event.
 type Entry struct {
@@ -259,7 +255,7 @@ func (w *Witness) Report(hash string, most int) *Report {
 		return int(a.partition) - int(b.partition)
 	}) {
 		if s := spans[at]; s.from < s.to {
-			r.Spans = append(r.Spans, Span{at.topic, at.partition, s.from, s.to})
+			r.Spans = append(r.Spans, Span{Topic: at.topic, Partition: at.partition, From: s.from, To: s.to})
 		}
 	}
 	for i := range entries {

@@ -25,7 +25,9 @@ func made(w *Witness, partition int32, from, to int64, size int) {
 	}
 }
 
-func delivered(to int64) []Span { return []Span{{"t", 0, 0, to}, {"t", 1, 0, to}} }
+func delivered(to int64) []Span {
+	return []Span{{Topic: "t", Partition: 0, From: 0, To: to}, {Topic: "t", Partition: 1, From: 0, To: to}}
+}
 
 func keeping(bytes int) *Witness {
 	w := &Witness{Bytes: bytes}
@@ -58,7 +60,7 @@ func TestAPartitionThatWasAwayHasAGap(t *testing.T) {
 	w.Read("t", 0, 10, 20, true)
 	w.Read("t", 0, 20, 30, false)
 	w.Read("t", 0, 80, 90, true) // another process had it
-	if d := cmp.Diff([]Span{{"t", 0, 80, 90}}, w.Report("v1", 0).Spans); d != "" {
+	if d := cmp.Diff([]Span{{Topic: "t", Partition: 0, From: 80, To: 90}}, w.Report("v1", 0).Spans); d != "" {
 		t.Error(d)
 	}
 	other := keeping(0)

@@ -2,6 +2,7 @@ package argo
 
 import (
 	"context"
+	"math"
 	"net/http"
 	"time"
 
@@ -24,13 +25,9 @@ func (p *platform) outputs(ctx context.Context, namespace, canary string, m *Met
 		return nil, noData("the canary %s does not read in shadow: its outputs are compared while it does", route.Canary)
 	}
 	// What is delivered is asked for first: it was made before.
-	spans, err := admin.ShadowSpan(ctx, m.Group, route.Canary, 1<<50)
+	delivered, err := admin.ShadowSpan(ctx, m.Group, route.Canary, math.MaxInt64)
 	if err != nil {
 		return nil, err
-	}
-	delivered := make([]witness.Span, len(spans))
-	for i, s := range spans {
-		delivered[i] = witness.Span{Topic: s.Topic, Partition: s.Partition, From: s.From, To: s.To}
 	}
 	var sides [2][]*witness.Report
 	for i, hash := range []string{route.Stable, route.Canary} {
